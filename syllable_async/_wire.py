@@ -1,0 +1,69 @@
+"""The contract between the rooms: what is asked, and what came back."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Mapping, Sequence
+from typing import Literal, Protocol
+from urllib.parse import quote
+
+import attrs
+
+Framing = Literal["length", "chunked", "close"]
+"""How a body's end is known (RFC 9112 §6.3): Content-Length, last chunk, or only by the connection's end."""
+
+
+def segment(value: str, name: str = "path segment") -> str:
+    """One path segment, percent-encoded so that it can reach no other endpoint; `ValueError` where it could."""
+    if not isinstance(value, str):
+        raise TypeError(f"{name} must be a str, not {type(value).__name__}")
+    if value in {"", ".", ".."}:
+        raise ValueError(f"{name} must not be empty, '.' or '..'")
+    if any(unicodedata.category(char) in {"Cc", "Cs"} for char in value):
+        raise ValueError(f"{name} must not hold control characters or lone surrogates")
+    return quote(value, safe="")
+
+
+@attrs.frozen(slots=True, kw_only=True)
+class Request:
+    """One call of the API. What could identify a patient or hold a token is kept out of `repr`."""
+
+    method: str
+    template: str
+    """The path for logs and errors, ids left as names."""
+    path: str = attrs.field(repr=False)
+    """The path to send, each segment percent-encoded."""
+    query: Sequence[tuple[str, str]] = attrs.field(default=(), repr=False)
+    body: bytes | None = attrs.field(default=None, repr=False)
+    repeatable: bool = True
+    """Whether sending it twice does no harm (RFC 9110 §9.2.2, and the POST that mints recording URLs)."""
+
+
+@attrs.frozen(slots=True, kw_only=True)
+class Reply:
+    """A whole answer, read to its end."""
+
+    status: int
+    headers: Mapping[str, str] = attrs.field(repr=False)
+    body: bytes = attrs.field(repr=False)
+    attempts: int = 1
+
+
+class ByteReply(Protocol):
+    """An answer whose body is read piece by piece."""
+
+    status: int
+    headers: Mapping[str, str]
+    framing: Framing
+
+    async def read(self) -> bytes:
+        """The next bytes, as they come; `b""` at the end. A cut body raises `SyllableConnectionError`.
+
+        With `framing == "close"` the end may be a cut that looks clean: `b""` only says that the connection
+        ended without an error (no RST, and with TLS a close_notify).
+        """
+        ...
+
+    async def aclose(self) -> None:
+        """Give the connection back, or close it if the body was not read to its end. Can be called twice."""
+        ...

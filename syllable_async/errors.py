@@ -1,0 +1,276 @@
+"""Everything this library raises on purpose: one tree under `SyllableError`.
+
+The attributes are plain values, so an error can be logged, pickled and sent to another process. What the server wrote
+(`headers`, `body`, `detail`) stays out of `str`, `repr` and pickles: it may quote a patient.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar, NamedTuple
+
+__all__ = [
+    "APIError",
+    "AuthenticationError",
+    "BadRequestError",
+    "HTTPValidationError",
+    "IncompleteRecordingError",
+    "InternalServerError",
+    "NotFoundError",
+    "PaginationDriftWarning",
+    "PaginationError",
+    "PermissionDeniedError",
+    "RateLimitError",
+    "RecordingChangedError",
+    "RecordingError",
+    "ResponseValidationError",
+    "SyllableConnectionError",
+    "SyllableError",
+    "SyllableTimeoutError",
+    "UntrustedRecordingURLError",
+    "ValidationError",
+]
+
+
+def _rebuild(cls: type[SyllableError], args: tuple[Any, ...], state: dict[str, Any]) -> SyllableError:
+    """Undo `SyllableError.__reduce__` without calling an `__init__` whose arguments are gone."""
+    error = cls.__new__(cls, *args)
+    error.args = args
+    error.__dict__.update(state)
+    return error
+
+
+class SyllableError(Exception):
+    """Root of everything that this library raises, wrong arguments (`ValueError`, `TypeError`) aside."""
+
+    _unpickled: ClassVar[Mapping[str, Any]] = {}
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        state = {name: self._unpickled.get(name, value) for name, value in self.__dict__.items()}
+        state.pop("__notes__", None)
+        return _rebuild, (type(self), self.args, state)
+
+
+class ValidationError(NamedTuple):
+    """One entry of a 422's `detail`, as FastAPI writes it.
+
+    Attributes:
+        loc: where in the request, for example `("query", "limit")`.
+        msg: what is wrong, in the server's words.
+        type: the server's name for the kind of error.
+    """
+
+    loc: tuple[str | int, ...]
+    msg: str
+    type: str
+
+
+class APIError(SyllableError):
+    """The API answered, and the answer is not a success.
+
+    Attributes:
+        status: the HTTP status.
+        method: the HTTP method.
+        path: the path's template, for example `/api/v1/sessions/{session_id}`, without ids or query.
+        headers: the reply's headers, names in lower case.
+        body: at most the first 64 KiB of the reply's body, decompressed.
+        request_id: the server's id of the request, if a header gave one.
+        attempts: how many requests this call sent, the last one included.
+        retry_after: seconds that the server asked to wait, if it said so in a form that can be understood.
+    """
+
+    _unpickled: ClassVar[Mapping[str, Any]] = {"headers": {}, "body": b"", "detail": None}
+
+    def __init__(
+        self,
+        *,
+        status: int,
+        method: str = "",
+        path: str = "",
+        headers: Mapping[str, str] | None = None,
+        body: bytes = b"",
+        request_id: str | None = None,
+        attempts: int = 1,
+        retry_after: float | None = None,
+    ) -> None:
+        super().__init__()
+        self.status = status
+        self.method = method
+        self.path = path
+        self.headers: Mapping[str, str] = dict(headers or {})
+        self.body = body
+        self.request_id = request_id
+        self.attempts = attempts
+        self.retry_after = retry_after
+
+    def __str__(self) -> str:
+        parts = [f"HTTP {self.status} from {self.method} {self.path}", f"attempt {self.attempts}"]
+        if self.retry_after is not None:
+            parts.append(f"retry after {self.retry_after:g} s")
+        if self.request_id is not None:
+            parts.append(f"request id {self.request_id}")
+        return ", ".join(parts)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}: {self}>"
+
+
+class BadRequestError(APIError):
+    """HTTP 400. `detail` is the server's `detail`: a string, a dict (a legacy session's new place), or None."""
+
+    detail: str | dict[str, Any] | None = None
+
+
+class AuthenticationError(APIError):
+    """HTTP 401: the API key is missing, wrong or withdrawn."""
+
+
+class PermissionDeniedError(APIError):
+    """HTTP 403: the key is known and may not do this."""
+
+
+class NotFoundError(APIError):
+    """HTTP 404: no such session, recording or endpoint."""
+
+
+class HTTPValidationError(APIError):
+    """HTTP 422: the API refused the arguments. `detail` says which, empty when the body was not FastAPI's."""
+
+    _unpickled: ClassVar[Mapping[str, Any]] = {**APIError._unpickled, "detail": ()}
+
+    detail: tuple[ValidationError, ...] = ()
+
+
+class RateLimitError(APIError):
+    """HTTP 429: too many requests. `retry_after` says how long to wait, where the server said so."""
+
+
+class InternalServerError(APIError):
+    """Any HTTP 5xx."""
+
+
+class SyllableConnectionError(SyllableError):
+    """No whole answer came: refused, reset, cut off, TLS failure, or bytes that are not HTTP.
+
+    Attributes:
+        reason: what happened, in words that hold no address, query or key.
+        method: the HTTP method.
+        path: the path's template.
+        attempts: how many requests this call sent.
+        outcome_unknown: True when the request may have reached the server. A call that changes something may
+            then have happened; it was not repeated.
+    """
+
+    def __init__(
+        self, reason: str, *, method: str = "", path: str = "", attempts: int = 1, outcome_unknown: bool = True
+    ) -> None:
+        super().__init__()
+        self.reason = reason
+        self.method = method
+        self.path = path
+        self.attempts = attempts
+        self.outcome_unknown = outcome_unknown
+
+    def __str__(self) -> str:
+        where = f" ({self.method} {self.path}, attempt {self.attempts})" if self.method else ""
+        return f"{self.reason}{where}"
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}: {self}>"
+
+
+class SyllableTimeoutError(SyllableConnectionError):
+    """A time limit ended the call.
+
+    Attributes:
+        limit: which one: `"timeout"` (one attempt, or a stalled recording), `"deadline"` (all attempts together).
+        seconds: its length.
+    """
+
+    def __init__(
+        self,
+        limit: str,
+        seconds: float,
+        *,
+        method: str = "",
+        path: str = "",
+        attempts: int = 1,
+        outcome_unknown: bool = True,
+    ) -> None:
+        super().__init__(
+            f"the {limit} of {seconds:g} s passed",
+            method=method,
+            path=path,
+            attempts=attempts,
+            outcome_unknown=outcome_unknown,
+        )
+        self.limit = limit
+        self.seconds = seconds
+
+
+class ResponseValidationError(SyllableError):
+    """A successful reply is not what the API's schema promises.
+
+    Attributes:
+        model: name of the class that was expected.
+        path: where in the body, for example `$.items[0].timestamp`.
+        problem: what is wrong there, in types and never in values.
+    """
+
+    def __init__(self, model: str, path: str, problem: str) -> None:
+        super().__init__(model, path, problem)
+        self.model = model
+        self.path = path
+        self.problem = problem
+
+    def __str__(self) -> str:
+        return f"reply is not a {self.model}: {self.problem} at {self.path}"
+
+
+class PaginationError(SyllableError):
+    """A walk cannot go on without risking a lost or doubled session.
+
+    Attributes:
+        page: the 0-based page, or the number of the request of a walk by key.
+    """
+
+    def __init__(self, message: str, *, page: int) -> None:
+        super().__init__(message)
+        self.page = page
+
+    def __str__(self) -> str:
+        return f"page {self.page}: {self.args[0]}"
+
+
+class PaginationDriftWarning(UserWarning):
+    """The data moved under a plain walk: it may have missed sessions. `Pager.snapshot` is exact."""
+
+
+class RecordingError(SyllableError):
+    """A recording could not be delivered as the server has it."""
+
+
+class IncompleteRecordingError(RecordingError):
+    """The recording ended too early and could not be resumed; nothing short was delivered as whole.
+
+    Attributes:
+        received: bytes that are certain, from the start.
+        total: bytes of the whole, None if the server never said.
+    """
+
+    def __init__(self, message: str, *, received: int, total: int | None) -> None:
+        super().__init__(message)
+        self.received = received
+        self.total = total
+
+    def __str__(self) -> str:
+        whole = "an unknown total" if self.total is None else str(self.total)
+        return f"{self.args[0]} ({self.received} of {whole} bytes)"
+
+
+class RecordingChangedError(RecordingError):
+    """The server's recording is no longer the one whose first bytes were delivered."""
+
+
+class UntrustedRecordingURLError(RecordingError):
+    """A recording's URL, or a redirect from it, is not https, carries userinfo or names a literal address."""

@@ -1,0 +1,337 @@
+"""The wire's models: frozen attrs classes and string enums.
+
+Every class is keyword-only and immutable. A list on the wire is a tuple here; a field that is absent or null is
+`None`; an unknown field is ignored; an unknown enum value decodes to a member that carries it. Timestamps are aware:
+one without an offset on the wire means UTC. `repr` leaves out what identifies or quotes a patient.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any, Self
+
+import attrs
+
+__all__ = [
+    "InspectLatencyResponse",
+    "LatencyCategory",
+    "LatencyEntry",
+    "LatencyUnitType",
+    "ListResponseSession",
+    "OrderByDirection",
+    "Session",
+    "SessionAction",
+    "SessionProperties",
+    "SessionRecordingResponse",
+    "SessionSummaryResponse",
+    "SessionText",
+    "SessionTimelineResponse",
+    "SessionTranscriptionResponse",
+    "SummaryEntry",
+    "TimelineEvent",
+    "TimelineEventKind",
+    "TranscriptConfidence",
+    "TranscriptWordConfidence",
+]
+
+
+class _OpenEnum(StrEnum):
+    """A string enum that keeps a value which a newer API sends: `OrderByDirection("new")` is a member of that value."""
+
+    @classmethod
+    def _missing_(cls, value: object) -> Self | None:
+        if not isinstance(value, str):
+            return None
+        member = str.__new__(cls, value)
+        member._name_ = value
+        member._value_ = value
+        return member
+
+
+class SessionProperties(_OpenEnum):
+    """Fields of a session that the list can filter by, order by and be cut down to."""
+
+    TIMESTAMP = "timestamp"
+    SESSION_ID = "session_id"
+    CONVERSATION_ID = "conversation_id"
+    CHANNEL_MANAGER_SERVICE = "channel_manager_service"
+    CHANNEL_MANAGER_TYPE = "channel_manager_type"
+    CHANNEL_MANAGER_SID = "channel_manager_sid"
+    AGENT_TYPE = "agent_type"
+    AGENT_ID = "agent_id"
+    AGENT_NAME = "agent_name"
+    PROMPT_ID = "prompt_id"
+    PROMPT_NAME = "prompt_name"
+    EXPERIMENT_ID = "experiment_id"
+    EXPERIMENT_VARIANT_ID = "experiment_variant_id"
+    SOURCE = "source"
+    TARGET = "target"
+    DURATION = "duration"
+    IS_OUTBOUND = "is_outbound"
+    IS_LEGACY = "is_legacy"
+    IS_TEST = "is_test"
+
+
+class OrderByDirection(_OpenEnum):
+    """Direction of `order_by`."""
+
+    ASC = "asc"
+    DESC = "desc"
+
+
+class LatencyCategory(_OpenEnum):
+    """What a latency was spent on."""
+
+    TTS = "tts"
+    STT = "stt"
+    LLM = "llm"
+    TOOL = "tool"
+    HTTP = "http"
+
+
+class LatencyUnitType(_OpenEnum):
+    """Unit of `LatencyEntry.value`."""
+
+    MINUTES = "minutes"
+    SECONDS = "seconds"
+    MILLISECONDS = "milliseconds"
+    MICROSECONDS = "microseconds"
+    NANOSECONDS = "nanoseconds"
+
+
+class TimelineEventKind(_OpenEnum):
+    """What a timeline event stands for."""
+
+    TRANSCRIPT = "transcript"
+    TOOL = "tool"
+    LATENCY = "latency"
+
+
+def _aware(model: Any, name: str) -> None:
+    """Read a timestamp without an offset as UTC. After construction, because decoding calls no field converters."""
+    value: object = getattr(model, name)
+    if isinstance(value, datetime) and value.tzinfo is None:
+        object.__setattr__(model, name, value.replace(tzinfo=UTC))
+
+
+class _Stamped:
+    """A model with a `timestamp`."""
+
+    __slots__ = ()
+
+    def __attrs_post_init__(self) -> None:
+        _aware(self, "timestamp")
+
+
+@attrs.frozen(kw_only=True)
+class Session(_Stamped):
+    """One call or chat. Only `timestamp` is certain; any other field may be `None`."""
+
+    timestamp: datetime
+    """When the session took place."""
+    session_id: str | None = None
+    conversation_id: str | None = None
+    """The conversation that the session is a part of."""
+    channel_manager_service: str | None = None
+    channel_manager_type: str | None = None
+    channel_manager_sid: str | None = None
+    """The channel's own id of the session."""
+    agent_id: str | None = None
+    agent_name: str | None = None
+    agent_type: str | None = None
+    agent_timezone: str | None = None
+    prompt_id: str | None = None
+    prompt_name: str | None = None
+    prompt_version: str | None = None
+    """A legacy version, written as a timestamp; newer prompts have `prompt_version_number`."""
+    prompt_version_number: int | None = None
+    experiment_id: str | None = None
+    experiment_variant_id: str | None = None
+    experiment_variant: str | None = None
+    experiment_variant_is_control: bool | None = None
+    duration: float | None = None
+    """Seconds."""
+    session_label_id: str | None = None
+    source: str | None = attrs.field(default=None, repr=False)
+    """Who called: a phone number, user name or address."""
+    target: str | None = attrs.field(default=None, repr=False)
+    """The channel target that was called."""
+    is_legacy: bool | None = None
+    is_test: bool | None = None
+    is_outbound: bool | None = None
+    user_terminated: bool | None = None
+    """Whether the person ended the call; None where it was not a call."""
+    transfer_voicemail_detected: bool | None = None
+    override_timestamp: str | None = None
+    """The time that a test session pretended, as ISO 8601."""
+
+    def __str__(self) -> str:
+        duration = "? s" if self.duration is None else f"{self.duration:g} s"
+        direction = {True: "outbound", False: "inbound", None: "session"}[self.is_outbound]
+        agent = self.agent_name or self.agent_id or "unknown agent"
+        test = ", test" if self.is_test else ""
+        return f"{self.timestamp.isoformat()} {direction} {self.session_id or '(no id)'}, {agent}, {duration}{test}"
+
+
+@attrs.frozen(kw_only=True)
+class ListResponseSession:
+    """One page of sessions."""
+
+    items: tuple[Session, ...]
+    page: int
+    """0-based."""
+    page_size: int
+    total_pages: int | None = None
+    total_count: int | None = None
+
+
+@attrs.frozen(kw_only=True)
+class SessionSummaryResponse:
+    """The summary of a session and how it was rated; either may be missing."""
+
+    summary: str | None = attrs.field(default=None, repr=False)
+    rating: str | None = None
+
+
+@attrs.frozen(kw_only=True)
+class SessionRecordingResponse:
+    """URLs of a session's recordings. They hold tokens, so `repr` leaves them out."""
+
+    session_id: str | None = None
+    recordings: tuple[str, ...] | None = attrs.field(default=None, repr=False)
+
+
+@attrs.frozen(kw_only=True)
+class TranscriptWordConfidence:
+    """The speech recogniser's confidence in one word; `start` and `end` in seconds."""
+
+    word: str = attrs.field(repr=False)
+    confidence: float | None = None
+    start: float | None = None
+    end: float | None = None
+
+
+@attrs.frozen(kw_only=True)
+class TranscriptConfidence:
+    """The speech recogniser's confidence in one utterance. Not comparable between providers."""
+
+    provider: str
+    model: str | None = None
+    utterance: float | None = None
+    utterance_source: str | None = None
+    """`"provider"` where the provider reported the number, `"derived_min"` where it is the weakest word's."""
+    words: tuple[TranscriptWordConfidence, ...] | None = attrs.field(default=None, repr=False)
+    words_truncated: bool | None = None
+
+
+@attrs.frozen(kw_only=True)
+class SessionText(_Stamped):
+    """One message between the person and the agent."""
+
+    timestamp: datetime
+    lang: str | None = None
+    source: str | None = attrs.field(default=None, repr=False)
+    """Who said it."""
+    text: str | None = attrs.field(default=None, repr=False)
+    stt_confidence: TranscriptConfidence | None = None
+    """None means "not captured", never "no confidence"."""
+
+
+@attrs.frozen(kw_only=True)
+class SessionAction(_Stamped):
+    """One use of a tool by the agent."""
+
+    timestamp: datetime
+    tool_name: str | None = None
+    tool_request: str | None = attrs.field(default=None, repr=False)
+    tool_result: str | None = attrs.field(default=None, repr=False)
+    tool_error: str | None = attrs.field(default=None, repr=False)
+    duration_ms: float | None = None
+
+
+@attrs.frozen(kw_only=True)
+class SessionTranscriptionResponse:
+    """The transcript of a session.
+
+    `transcript_complete` is True only when everything that the session wrote has arrived. It never turns True for a
+    session that still runs, for a channel that reports no count (only voice does) or for old sessions.
+    """
+
+    session_id: str
+    transcription: tuple[SessionText, ...] = attrs.field(repr=False)
+    actions: tuple[SessionAction, ...] = attrs.field(repr=False)
+    transcript_complete: bool = False
+
+
+@attrs.frozen(kw_only=True)
+class LatencyEntry:
+    """One measured latency: `value` in `unit_type`."""
+
+    timestamp: datetime
+    measurement_start: datetime
+    category: LatencyCategory
+    label: str
+    unit_type: LatencyUnitType
+    value: float
+    value_str: str
+    time_delta: str
+    metadata: tuple[str, ...] | None = attrs.field(default=None, repr=False)
+
+    def __attrs_post_init__(self) -> None:
+        _aware(self, "timestamp")
+        _aware(self, "measurement_start")
+
+
+@attrs.frozen(kw_only=True)
+class SummaryEntry:
+    """Latencies of one category added up; `sum_ms` and `average_ms` in milliseconds."""
+
+    category: LatencyCategory
+    event_count: int
+    sum_ms: float
+    sum_str: str
+    average_ms: float
+    average_str: str
+    sub_category: str | None = None
+
+
+@attrs.frozen(kw_only=True)
+class InspectLatencyResponse:
+    """Where a session's time went, entry by entry and added up."""
+
+    session_id: str
+    timeline: tuple[LatencyEntry, ...]
+    summary: tuple[SummaryEntry, ...] | None = None
+
+
+@attrs.frozen(kw_only=True)
+class TimelineEvent(_Stamped):
+    """One event of a session: something said, a tool used, or a latency. `offset` is from the session's start."""
+
+    kind: TimelineEventKind
+    timestamp: datetime
+    offset: str
+    turn_index: int | None = None
+    source: str | None = attrs.field(default=None, repr=False)
+    text: str | None = attrs.field(default=None, repr=False)
+    lang: str | None = None
+    category: str | None = None
+    label: str | None = None
+    metadata: tuple[str, ...] | None = attrs.field(default=None, repr=False)
+    duration_ms: float | None = None
+    tool_request: str | None = attrs.field(default=None, repr=False)
+    tool_result: str | None = attrs.field(default=None, repr=False)
+    tool_error: str | None = attrs.field(default=None, repr=False)
+
+
+@attrs.frozen(kw_only=True)
+class SessionTimelineResponse:
+    """A session's events in order."""
+
+    session_id: str
+    events: tuple[TimelineEvent, ...] = attrs.field(repr=False)
+    session_start: datetime | None = None
+
+    def __attrs_post_init__(self) -> None:
+        _aware(self, "session_start")
