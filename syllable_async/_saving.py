@@ -1,0 +1,260 @@
+"""Saving: a file that grows beside its final name, written by a thread of its own, and put in place when it is whole.
+
+What some systems leave out: without `O_NOFOLLOW`, file modes or a directory that can be synced (Windows) the same
+steps are taken without them, and `overwrite=False` needs a file system with hard links. A machine that loses power may
+then forget the new name; what stands under it is whole in any case.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import hashlib
+import os
+import re
+import secrets
+import stat
+from collections import deque
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import attrs
+
+from syllable_async._ranges import Verified
+
+BLOCK = 2**20
+"""Bytes handed to the thread at a time."""
+IN_FLIGHT = 3
+"""Blocks that may wait for the thread, so that memory stays small and the socket busy."""
+SYNC_EACH = 32 * 2**20
+"""Bytes after which the disk is told to begin, so that the last fsync finds little left."""
+
+_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
+_TYPES = {
+    "audio/wav": ".wav",
+    "audio/wave": ".wav",
+    "audio/x-wav": ".wav",
+    "audio/vnd.wave": ".wav",
+    "audio/mpeg": ".mp3",
+    "audio/mp3": ".mp3",
+    "audio/ogg": ".ogg",
+    "audio/opus": ".opus",
+    "audio/flac": ".flac",
+    "audio/mp4": ".m4a",
+    "audio/webm": ".webm",
+}
+_MAGIC = {
+    rb"RIFF....WAVE": ".wav",
+    rb"ID3|\xff[\xfb\xf3\xf2]": ".mp3",
+    rb"OggS": ".ogg",
+    rb"fLaC": ".flac",
+    rb"....ftyp": ".m4a",
+    rb"\x1a\x45\xdf\xa3": ".webm",
+}
+
+
+@attrs.frozen(kw_only=True)
+class SavedRecording:
+    """A recording on disk, whole. `verified` says what stood behind "whole", as in `RecordingStream.verified`."""
+
+    path: Path
+    size: int
+    """Bytes."""
+    sha256: str
+    """Of the file, in hexadecimal digits."""
+    content_type: str | None
+    verified: Verified
+
+
+def stem(session_id: str, index: int) -> str:
+    """A file name without extension for the n-th recording of a session; different ids never share one."""
+    safe = re.sub(r"[^A-Za-z0-9_-]", "_", session_id)[:100]
+    if safe != session_id:
+        safe += "-" + hashlib.sha256(session_id.encode(errors="surrogatepass")).hexdigest()[:12]
+    return f"{safe}-{index}"
+
+
+def extension(content_type: str | None, head: bytes) -> str:
+    """By the content type; where that says nothing about audio, by the first bytes."""
+    known = _TYPES.get((content_type or "").partition(";")[0].strip().lower())
+    if known is not None:
+        return known
+    return next((name for magic, name in _MAGIC.items() if re.match(magic, head, re.DOTALL)), ".bin")
+
+
+class PartFile:
+    """The file itself. Every method blocks, and runs in the writer's thread."""
+
+    def __init__(self, path: str | os.PathLike[str], name: str, *, overwrite: bool) -> None:
+        self.content_type: str | None = None
+        self.sha256 = hashlib.sha256()
+        self.size = 0
+        self._given = Path(path)
+        self._name = name
+        self._overwrite = overwrite
+        self._target: Path | None = None
+        self._part: Path | None = None
+        self._fd = -1
+        self._unsynced = 0
+        self._syncer = ThreadPoolExecutor(1, "syllable-sync")
+        self._syncing: Future[None] | None = None
+
+    def create(self) -> None:
+        """Open `.part`, so that a place that cannot be written to is found out before anything is asked for."""
+        directory, name = self._given, self._name
+        if not directory.is_dir():
+            self._target = _checked(self._given, overwrite=self._overwrite)
+            directory, name = self._target.parent, self._target.name
+        part = directory / f"{name[:48]}.{secrets.token_hex(8)}.part"
+        self._fd = os.open(part, _FLAGS, 0o600)
+        self._part = part
+
+    def write(self, chunks: list[bytes]) -> None:
+        """Append, hash, and let the disk begin now and then."""
+        block = b"".join(chunks)
+        if self._target is None:
+            self._name_by(block)
+        self.sha256.update(block)
+        self.size += len(block)
+        rest = memoryview(block)
+        while rest:
+            rest = rest[os.write(self._fd, rest) :]
+        self._unsynced += len(block)
+        if self._unsynced >= SYNC_EACH and (self._syncing is None or self._syncing.done()):
+            self._unsynced = 0
+            self._syncing = self._syncer.submit(getattr(os, "fdatasync", os.fsync), self._fd)
+
+    def publish(self) -> Path:
+        """Make it last, then give it its final name in one step."""
+        target = self._target or self._name_by(b"")
+        if self._part is None:
+            raise FileNotFoundError(errno.ENOENT, "the part file is gone", str(target))
+        if self._syncing is not None:
+            self._syncing.result()
+        os.fsync(self._fd)
+        self._close()
+        _checked(target, overwrite=self._overwrite)
+        if self._overwrite:
+            self._part.replace(target)
+        else:
+            os.link(self._part, target)
+            self._part.unlink()
+        self._part = None
+        _sync_directory(target.parent)
+        return target
+
+    def discard(self) -> None:
+        """Leave nothing behind but what was published. Can be called twice."""
+        self._close()
+        if self._part is not None:
+            with suppress(FileNotFoundError):
+                self._part.unlink()
+        self._part = None
+
+    def _name_by(self, head: bytes) -> Path:
+        name = self._name + extension(self.content_type, head)
+        self._target = _checked(self._given / name, overwrite=self._overwrite)
+        return self._target
+
+    def _close(self) -> None:
+        self._syncer.shutdown(wait=True)  # a descriptor closed under it could be another file's by then
+        fd, self._fd = self._fd, -1
+        if fd >= 0:
+            os.close(fd)
+
+
+def _checked(target: Path, *, overwrite: bool) -> Path:
+    """The target, unless what stands there must not be replaced."""
+    try:
+        mode = target.lstat().st_mode
+    except FileNotFoundError:
+        return target
+    if stat.S_ISLNK(mode):
+        raise OSError(errno.ELOOP, "the target is a symbolic link", str(target))
+    if not stat.S_ISREG(mode):
+        raise FileExistsError(errno.EEXIST, "the target is not a regular file", str(target))
+    if not overwrite:
+        raise FileExistsError(errno.EEXIST, "the target exists", str(target))
+    return target
+
+
+def _sync_directory(directory: Path) -> None:
+    if os.name == "nt":
+        return
+    fd = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+class Writer:
+    """The loop's side: gathers chunks into blocks and keeps few of them in flight."""
+
+    def __init__(self, path: str | os.PathLike[str], name: str, *, overwrite: bool) -> None:
+        self.file = PartFile(path, name, overwrite=overwrite)
+        self._thread = ThreadPoolExecutor(1, "syllable-save")
+        self._pending: deque[Future[None]] = deque()
+        self._chunks: list[bytes] = []
+        self._size = 0
+
+    async def __aenter__(self) -> Self:
+        try:
+            await asyncio.wrap_future(self._thread.submit(self.file.create))
+        except BaseException:
+            await self._leave()
+            raise
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._leave()
+
+    async def add(self, chunk: bytes) -> None:
+        """Take a chunk; waits only while the thread is behind."""
+        self._chunks.append(chunk)
+        self._size += len(chunk)
+        if self._size >= BLOCK:
+            await self._wait(IN_FLIGHT - 1)
+            self._hand_over()
+
+    async def digest(self) -> bytes:
+        """The sha256 of everything added so far."""
+        self._hand_over()
+        await self._wait(0)
+        return self.file.sha256.digest()
+
+    async def publish(self) -> Path:
+        """Write the rest and put the file in place; gives back its final path."""
+        self._hand_over()
+        await self._wait(0)
+        return await asyncio.wrap_future(self._thread.submit(self.file.publish))
+
+    def _hand_over(self) -> None:
+        if self._size:
+            chunks, self._chunks, self._size = self._chunks, [], 0
+            self._pending.append(self._thread.submit(self.file.write, chunks))
+
+    async def _wait(self, left: int) -> None:
+        while len(self._pending) > left:
+            await asyncio.wrap_future(self._pending.popleft())
+
+    async def _leave(self) -> None:
+        """Wait for the thread, cancelled or not: only then may the descriptor be closed."""
+        for block in self._pending:
+            block.cancel()
+        leaving = asyncio.wrap_future(self._thread.submit(self.file.discard))
+        self._thread.shutdown(wait=False)
+        cancelled = None
+        while not leaving.done():
+            try:
+                await asyncio.wait([leaving])
+            except asyncio.CancelledError as error:
+                cancelled = error
+        leaving.result()
+        if cancelled is not None:
+            raise cancelled

@@ -1,0 +1,266 @@
+"""Where a recording's bytes come from: a connection that lasts, or the next one, and never two recordings."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Awaitable, Callable, Mapping
+
+from syllable_async import _ranges
+from syllable_async._ranges import Verified
+from syllable_async._wire import ByteReply
+from syllable_async.errors import (
+    APIError,
+    IncompleteRecordingError,
+    RecordingChangedError,
+    RecordingError,
+    SyllableConnectionError,
+    SyllableTimeoutError,
+)
+
+Opener = Callable[[Mapping[str, str]], Awaitable[ByteReply]]
+"""One request for the recording with these extra headers; an `APIError` for every status from 400 on."""
+Digest = Callable[[], Awaitable[bytes]]
+"""The sha256 of everything delivered so far."""
+
+MAX_BYTES = 4 * 2**30
+MAX_REQUESTS = 64
+"""For one recording, however much each of them brought."""
+SLOWEST = 1024
+"""Bytes per second, over `RATE_WINDOW` seconds of waiting for the server."""
+RATE_WINDOW = 60.0
+
+
+class Pace:
+    """The stall limit. Only time spent waiting for the server counts, not what the caller does between chunks."""
+
+    def __init__(self, timeout: float | None, clock: Callable[[], float]) -> None:
+        self._timeout = timeout
+        self._clock = clock
+        self.restart()
+
+    def restart(self) -> None:
+        """Begin a new window: a new connection owes nothing for the old one."""
+        self._waited = 0.0
+        self._received = 0
+
+    async def read(self, reply: ByteReply) -> bytes:
+        """The next bytes of a reply, or `SyllableTimeoutError` if none or too few came."""
+        if self._timeout is None:
+            return await reply.read()
+        began = self._clock()
+        chunk = None
+        try:
+            async with asyncio.timeout(self._timeout):
+                chunk = await reply.read()
+        except TimeoutError:
+            pass
+        if chunk is None:
+            raise SyllableTimeoutError("timeout", self._timeout)
+        self._waited += self._clock() - began
+        self._received += len(chunk)
+        if chunk and self._waited >= RATE_WINDOW:
+            self._judge()
+        return chunk
+
+    def _judge(self) -> None:
+        if self._received < SLOWEST * self._waited:
+            raise SyllableTimeoutError("slow-transfer limit (under 1 KiB/s)", RATE_WINDOW)
+        self.restart()
+
+
+class Source:
+    """One recording, read once.
+
+    `open` and `advance` are attempts for a `Retrier`. A cut raises; the next attempt opens again, compares, and brings
+    what lies beyond the highest offset delivered. So attempts are counted anew after each new byte.
+    """
+
+    def __init__(self, open_: Opener, mint: Callable[[], Awaitable[Opener]] | None, pace: Pace, max_bytes: int) -> None:
+        self.offset = 0
+        self.total: int | None = None
+        self.etag: str | None = None
+        self.content_type: str | None = None
+        self.verified: Verified | None = None
+        self.answered = False
+        self.closed = False
+        self._open = open_
+        self._mint = mint
+        self._may_mint = True
+        self._pace = pace
+        self._max_bytes = max_bytes
+        self._limit = max_bytes
+        self._requests = 0
+        self._reply: ByteReply | None = None
+        self._offer = _ranges.Offer(start=0, end=None, total=None, etag=None, framing="close")
+        self._headers: Mapping[str, str] = {}
+        self._comparison: _ranges.Comparison | None = None
+        self._overlap = _ranges.OVERLAP
+        self._ranged = True
+        self._unproven = False
+        self._tail = _ranges.Tail()
+        self._sha256: _ranges.Hash | None = None
+        self._digest: Digest | None = None
+
+    def hashed_by(self, digest: Digest) -> None:
+        """Let another hash what is delivered, so that it is hashed once."""
+        self._digest = digest
+        self._sha256 = None
+
+    async def open(self, _attempt: int) -> None:
+        """Have an answer, so that its headers are known."""
+        while self._reply is None and self.verified is None:
+            await self._connect()
+
+    async def advance(self, _attempt: int) -> bytes:
+        """The next bytes never delivered before; `b""` when the recording is whole."""
+        while self.verified is None:
+            if self._reply is None:
+                await self._connect()
+            elif not (chunk := await self._receive(self._reply)):
+                await self._end()
+            elif fresh := self._take(chunk):
+                return fresh
+        return b""
+
+    async def release(self) -> None:
+        """Close the connection, if there is one."""
+        reply, self._reply = self._reply, None
+        if reply is not None:
+            await reply.aclose()
+
+    @property
+    def _held(self) -> _ranges.Held:
+        return _ranges.Held(offset=self.offset, total=self.total, etag=_ranges.strong(self.etag))
+
+    @property
+    def _position(self) -> int:
+        return self.offset if self._comparison is None else self._comparison.position
+
+    async def _connect(self) -> None:
+        asked = _ranges.ask(self._held, self._overlap, ranged=self._ranged)
+        self._reply = reply = await self._request(asked)
+        if self.closed:
+            raise RecordingError("the recording was closed while it was read")
+        if reply is None:
+            self.verified = "length"
+            return
+        offer = _ranges.judge(asked, reply)
+        if offer is None:
+            self._ranged = False
+            await self.release()
+        elif self._unproven and self.total is None and offer.end is None and offer.framing == "close":
+            self.verified = "none"
+            await self.release()
+        else:
+            await self._accept(offer, reply.headers)
+
+    async def _request(self, asked: _ranges.Ask) -> ByteReply | None:
+        """Ask, with a newly minted opener if the old one expired. None: a 416 said that nothing is missing."""
+        self._requests += 1
+        if self._requests > MAX_REQUESTS:
+            raise IncompleteRecordingError("gave up after 64 requests", received=self.offset, total=self.total)
+        try:
+            return await self._open(asked.headers)
+        except APIError as error:
+            failure = error
+        if failure.status == 416 and asked.start and _ranges.whole_at(failure.headers, asked.held):
+            return None
+        if failure.status in {401, 403, 404} and self._mint is not None and self._may_mint:
+            self._may_mint = False
+            self._open = await self._mint()
+            return await self._request(asked)
+        raise failure
+
+    async def _accept(self, offer: _ranges.Offer, headers: Mapping[str, str]) -> None:
+        if offer.total is not None and offer.total > self._max_bytes:
+            raise RecordingError(f"a recording of {offer.total} bytes is above the limit of {self._max_bytes}")
+        self._offer = offer
+        self._headers = headers
+        self._pace.restart()
+        if self.offset:
+            digest = await self._prefix() if offer.start == 0 else None
+            self._comparison = _ranges.Comparison(self._held, offer, self._tail, digest)
+        else:
+            self.total = self._sha256 = None
+            self._adopt()
+
+    async def _prefix(self) -> bytes | None:
+        if self._digest is not None:
+            return await self._digest()
+        return None if self._sha256 is None else self._sha256.digest()
+
+    def _adopt(self) -> None:
+        """Believe the answer: all that is held was compared, or nothing is held."""
+        self.answered = True
+        self.etag = self._headers.get("ETag")
+        self.content_type = self._headers.get("Content-Type")
+        self.total = self.total if self._offer.total is None else self._offer.total
+        self._limit = self._max_bytes if self.total is None else self.total
+        if self._offer.end is not None:
+            self._limit = self._offer.end
+        if self._digest is None and self._sha256 is None and self._offer.etag is None:
+            self._sha256 = self._comparison.sha256 if self._comparison is not None else hashlib.sha256()
+
+    async def _receive(self, reply: ByteReply) -> bytes:
+        if self._position == self._offer.end:
+            return b""
+        try:
+            return await self._pace.read(reply)
+        except SyllableConnectionError:
+            await self._drop()
+            raise
+
+    def _take(self, chunk: bytes) -> bytes:
+        """What is new in a chunk; it counts as delivered from here on."""
+        if self._comparison is not None:
+            chunk = self._comparison.feed(chunk)
+            if self._comparison.finished:
+                self._adopt()
+            if not chunk:
+                return chunk
+            self._comparison = None
+        if self.offset + len(chunk) > self._limit:
+            chunk = self._clip(chunk)
+        self.offset += len(chunk)
+        self._may_mint = True
+        self._tail.add(chunk)
+        if self._sha256 is not None:
+            self._sha256.update(chunk)
+        return chunk
+
+    def _clip(self, chunk: bytes) -> bytes:
+        """Bytes beyond the announced end are nobody's."""
+        if self._offer.end is not None:
+            return chunk[: self._limit - self.offset]
+        if self.total is not None:
+            raise RecordingChangedError(f"the recording is longer now than the {self.total} bytes announced before")
+        raise RecordingError(f"the recording is above the limit of {self._max_bytes} bytes")
+
+    async def _end(self) -> None:
+        """The body ended: whole, or cut, or a part that another part has to follow."""
+        verified = _ranges.ended(self._held, self._offer, self._position)
+        if verified == "none" and self._ranged and not self._unproven and _ranges.strong(self.etag) and self.offset:
+            await self._probe()
+        elif verified is not None:
+            self.verified = verified
+            await self.release()
+        elif self._position == self._offer.end and self._comparison is None:
+            await self.release()
+        else:
+            await self._drop()
+            raise SyllableConnectionError("the recording ended before its announced length")
+
+    async def _probe(self) -> None:
+        """Ask once whether anything lies behind an end that only a closing connection marked."""
+        self._unproven = True
+        await self.release()
+        try:
+            await self._connect()
+        except (APIError, SyllableConnectionError):
+            self.verified = "none"
+
+    async def _drop(self) -> None:
+        if self._comparison is not None:
+            self._overlap = _ranges.shrink(self._overlap, self._comparison.compared)
+        await self.release()
