@@ -1,0 +1,61 @@
+"""Certificates for the fault server, made on the spot; import the fixtures into a `conftest.py`."""
+
+from __future__ import annotations
+
+import ssl
+from datetime import UTC, datetime
+
+import pytest
+import trustme
+
+BAD_CERTIFICATES = ("unknown CA", "wrong host", "expired", "self-signed")
+"""The variants of `bad_server_context`."""
+
+_LONG_AGO = datetime(2001, 1, 1, tzinfo=UTC)
+
+
+def _server_context() -> ssl.SSLContext:
+    return ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+
+
+def server_context(ca: trustme.CA, host: str = "127.0.0.1", not_after: datetime | None = None) -> ssl.SSLContext:
+    """A server's side, with a certificate of `ca`."""
+    context = _server_context()
+    leaf = ca.issue_cert(host, *(["localhost"] if host == "127.0.0.1" else []), not_after=not_after)
+    leaf.configure_cert(context)  # pyright: ignore[reportUnknownMemberType]
+    return context
+
+
+def bad_server_context(ca: trustme.CA, variant: str) -> ssl.SSLContext:
+    """A server's side that a client which trusts `ca` must refuse, one of `BAD_CERTIFICATES`."""
+    if variant == "unknown CA":
+        return server_context(trustme.CA())
+    if variant == "wrong host":
+        return server_context(ca, "elsewhere.example")
+    if variant == "expired":
+        return server_context(ca, not_after=_LONG_AGO)
+    assert variant == "self-signed"
+    own = trustme.CA()
+    context = _server_context()
+    with own.private_key_pem.tempfile() as key, own.cert_pem.tempfile() as certificate:
+        context.load_cert_chain(certificate, key)
+    return context
+
+
+@pytest.fixture(scope="session")
+def ca() -> trustme.CA:
+    return trustme.CA()
+
+
+@pytest.fixture(scope="session")
+def server_tls(ca: trustme.CA) -> ssl.SSLContext:
+    """For `FaultServer(..., tls=server_tls)`."""
+    return server_context(ca)
+
+
+@pytest.fixture(scope="session")
+def client_tls(ca: trustme.CA) -> ssl.SSLContext:
+    """For a client that trusts the private CA and no other."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    ca.configure_trust(context)  # pyright: ignore[reportUnknownMemberType]
+    return context
