@@ -1,0 +1,170 @@
+"""The API itself: a call in, an answer out. No socket and no clock but the one it is given."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from hashlib import blake2b
+from typing import Any
+
+from . import _conversations as conversations
+from ._answers import Answer, error, json_answer
+from ._audio import wav
+from ._query import BadQueryError, Bounds, UnprocessableError, read_list_query, read_token
+from ._ranges import ranged
+from ._routes import ROOT, STREAM, Call
+from ._rows import VOICE, Row
+from ._store import Store
+
+READS_UNTIL_COMPLETE = 3
+
+
+class Tokens:
+    """Tokens of the recording stream: opaque, and good for a while."""
+
+    def __init__(self, seed: int, lifetime: float, clock: Callable[[], float]) -> None:
+        self._seed = seed
+        self._clock = clock
+        self._minted = 0
+        self._live: dict[str, tuple[str, int, float]] = {}
+        self.lifetime = lifetime
+        self.refusal = 403
+        """The status that answers an unknown or expired token."""
+
+    def mint(self, session_id: str, number: int) -> str:
+        """A new token for one of a session's recordings."""
+        self._minted += 1
+        token = blake2b(f"{self._seed}/{self._minted}".encode(), digest_size=24).hexdigest()
+        self._live[token] = (session_id, number, self._clock() + self.lifetime)
+        return token
+
+    def redeem(self, token: str) -> tuple[str, int] | None:
+        """The session and the number of the recording; None for an unknown or expired token."""
+        session_id, number, end = self._live.get(token, ("", 0, float("-inf")))
+        return (session_id, number) if self._clock() < end else None
+
+    def expire(self, refusal: int = 403) -> None:
+        """Let every token minted so far be expired, and answer them by this status."""
+        self._live.clear()
+        self.refusal = refusal
+
+
+class API:
+    """Answers calls from a store of sessions."""
+
+    def __init__(self, store: Store, tokens: Tokens, seed: int, bounds: Bounds) -> None:
+        self._store = store
+        self._seed = seed
+        self._bounds: Bounds = bounds
+        self._reads: dict[str, int] = {}
+        self.tokens = tokens
+        self.extras: dict[str, dict[str, Any]] = {}
+        """By session id, what was set by hand: `summary`, `rating`, `recordings`, `complete_after`."""
+        self.origin = ""
+        self._operations: dict[str, Callable[[Call], Answer]] = {
+            "sessions.list": self._list,
+            "sessions.get_by_id": lambda call: self._of_session(call, lambda row: row),
+            "sessions.get_full_summary": lambda call: self._of_session(call, self._summary),
+            "sessions.get_transcript": lambda call: self._of_session(call, self._transcript),
+            "sessions.get_latency": lambda call: self._of_session(call, self._latency),
+            "sessions.get_timeline": lambda call: self._of_session(call, self._timeline),
+            "sessions.generate_recording_urls": lambda call: self._of_session(call, self._recording_urls),
+            "sessions.stream_recording": self._stream,
+        }
+
+    def answer(self, call: Call) -> Answer:
+        """The answer to a call that has an operation and came with the right key."""
+        try:
+            return self._operations[str(call.operation)](call)
+        except UnprocessableError as refusal:
+            return json_answer({"detail": refusal.detail}, 422)
+        except BadQueryError as refusal:
+            return error(400, str(refusal))
+
+    def _list(self, call: Call) -> Answer:
+        query = read_list_query(call.params, self._bounds)
+        for change in call.adjust:
+            query = change(query)
+        with self._store.lock:
+            indices, count = self._store.page(query)
+            rows = [self._store.row(index) for index in indices]
+        if query.fields:
+            wanted = {"timestamp", *query.fields}
+            rows = [{name: value for name, value in row.items() if name in wanted} for row in rows]
+        limit = query.limit if query.echo_limit is None else query.echo_limit
+        document = {
+            "items": rows,
+            "page": query.page if query.echo_page is None else query.echo_page,
+            "page_size": limit,
+            "total_pages": -(-count // limit) if limit else 0,
+            "total_count": count,
+        }
+        return json_answer(document)
+
+    def _of_session(self, call: Call, show: Callable[[Row], Any]) -> Answer:
+        with self._store.lock:
+            index = self._store.find(call.session_id)
+            if index is None:
+                return error(404, "Session not found")
+            return json_answer(show(self._store.row(index)))
+
+    def _key(self, row: Row, purpose: str) -> str:
+        return f"{self._seed}/{purpose}/{row['session_id']}"
+
+    def _extra(self, row: Row) -> dict[str, Any]:
+        return self.extras.get(row["session_id"], {})
+
+    def _summary(self, row: Row) -> Any:
+        made_up = conversations.summary(row, self._key(row, "summary"))
+        return {name: self._extra(row).get(name, made_up[name]) for name in ("summary", "rating")}
+
+    def _conversation(self, row: Row) -> conversations.Conversation:
+        return conversations.conversation(row, self._key(row, "conversation"))
+
+    def _transcript(self, row: Row) -> Any:
+        session_id: str = row["session_id"]
+        reads = self._reads[session_id] = self._reads.get(session_id, 0) + 1
+        needed = self._extra(row).get("complete_after", self._usual_reads(row))
+        share = min(1.0, reads / needed) if needed else 1.0
+        counted = row["channel_manager_type"] in VOICE and row["duration"] is not None and not row["is_legacy"]
+        return conversations.transcript(self._conversation(row), share, complete=counted and reads >= needed)
+
+    def _usual_reads(self, row: Row) -> int:
+        """One session in eight is read before its transcript has arrived."""
+        late = blake2b(self._key(row, "pipeline").encode(), digest_size=1).digest()[0] < 32
+        return READS_UNTIL_COMPLETE if late else 1
+
+    def _latency(self, row: Row) -> Any:
+        return conversations.latency(self._conversation(row))
+
+    def _timeline(self, row: Row) -> Any:
+        return conversations.timeline(self._conversation(row))
+
+    def recordings(self, row: Row) -> list[bytes]:
+        """The WAV files of a session: one per leg of the call, none where there was no call."""
+        given = self._extra(row).get("recordings")
+        if given is not None:
+            return list(given)
+        if row["channel_manager_type"] not in VOICE or row["duration"] is None:
+            return []
+        legs = 1 if row["transfer_voicemail_detected"] is None else 2
+        return [wav(self._key(row, f"leg{leg}"), float(row["duration"])) for leg in range(legs)]
+
+    def _recording_urls(self, row: Row) -> Any:
+        session_id: str = row["session_id"]
+        tokens = [self.tokens.mint(session_id, number) for number in range(len(self.recordings(row)))]
+        return {
+            "session_id": session_id,
+            "recordings": [f"{self.origin}{ROOT}{STREAM}?token={token}" for token in tokens],
+        }
+
+    def _stream(self, call: Call) -> Answer:
+        granted = self.tokens.redeem(read_token(call.params))
+        if granted is None:
+            return error(self.tokens.refusal, "Invalid or expired token")
+        session_id, number = granted
+        with self._store.lock:
+            index = self._store.find(session_id)
+            recordings = [] if index is None else self.recordings(self._store.row(index))
+        if number >= len(recordings):
+            return error(404, "Recording not found")
+        return ranged(recordings[number], "application/octet-stream", call.range, call.if_range)

@@ -1,0 +1,212 @@
+"""The query of the list, read the way FastAPI and pydantic read it, refusals included."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+
+from ._rows import instant_of
+
+Params = Sequence[tuple[str, str]]
+Bounds = Literal["[)", "[]", "()", "(]"]
+"""Whether a date window holds its start and its end: square brackets do."""
+
+PROPERTIES = (
+    "timestamp",
+    "session_id",
+    "conversation_id",
+    "channel_manager_service",
+    "channel_manager_type",
+    "channel_manager_sid",
+    "agent_type",
+    "agent_id",
+    "agent_name",
+    "prompt_id",
+    "prompt_name",
+    "experiment_id",
+    "experiment_variant_id",
+    "source",
+    "target",
+    "duration",
+    "is_outbound",
+    "is_legacy",
+    "is_test",
+)
+DIRECTIONS = ("asc", "desc")
+_BOOLEANS = {"true": True, "1": True, "false": False, "0": False}
+
+_INTEGER = re.compile(r"[+-]?\d+(?:_\d+)*(?:\.0*)?", re.ASCII)
+_LONGEST_INTEGER = 4_300
+
+
+class UnprocessableError(Exception):
+    """A 422: one dict per complaint, as pydantic words them."""
+
+    def __init__(self, detail: list[dict[str, Any]]) -> None:
+        super().__init__(detail)
+        self.detail = detail
+
+
+class BadQueryError(Exception):
+    """A 400 with a sentence, for what the schema cannot refuse."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListQuery:
+    """What one call of the list asks for."""
+
+    page: int = 0
+    limit: int = 25
+    search: tuple[tuple[str, Any], ...] = ()
+    order_by: str | None = None
+    descending: bool = False
+    fields: tuple[str, ...] = ()
+    start: int | None = None
+    """Microseconds since 1970, as `end`."""
+    end: int | None = None
+    bounds: Bounds = "[)"
+    echo_page: int | None = None
+    """The page number that the answer claims, where it differs from the page served."""
+    echo_limit: int | None = None
+
+
+class _Reader:
+    """Reads parameters one by one and collects what is wrong with them, as FastAPI does."""
+
+    def __init__(self, params: Params) -> None:
+        self._params = params
+        self.complaints: list[dict[str, Any]] = []
+
+    def last(self, name: str) -> str | None:
+        found: str | None = None
+        for key, value in self._params:
+            if key == name:
+                found = value
+        return found
+
+    def all(self, name: str) -> list[str]:
+        return [value for key, value in self._params if key == name]
+
+    def complain(self, kind: str, loc: Iterable[str | int], msg: str, value: object, **ctx: object) -> None:
+        complaint: dict[str, Any] = {"type": kind, "loc": ["query", *loc], "msg": msg, "input": value}
+        if ctx:
+            complaint["ctx"] = ctx
+        self.complaints.append(complaint)
+
+    def natural(self, name: str, default: int) -> int:
+        text = self.last(name)
+        if text is None:
+            return default
+        stripped = text.strip()
+        if not _INTEGER.fullmatch(stripped):
+            self.complain(
+                "int_parsing",
+                [name],
+                "Input should be a valid integer, unable to parse string as an integer",
+                text,
+            )
+            return default
+        if len(stripped) > _LONGEST_INTEGER:
+            message = "Unable to parse input string as an integer, exceeded maximum size"
+            self.complain("int_parsing_size", [name], message, text)
+            return default
+        number = int(stripped.partition(".")[0])
+        if number < 0:
+            self.complain("greater_than_equal", [name], "Input should be greater than or equal to 0", text, ge=0)
+        return number
+
+    def choice(self, name: str, choices: tuple[str, ...]) -> str | None:
+        text = self.last(name)
+        return None if text is None else self._checked(text, choices, [name])
+
+    def choices(self, name: str, choices: tuple[str, ...]) -> list[str]:
+        return [self._checked(text, choices, [name, index]) for index, text in enumerate(self.all(name))]
+
+    def _checked(self, text: str, choices: tuple[str, ...], loc: list[str | int]) -> str:
+        if text not in choices:
+            expected = _listed(choices)
+            self.complain("enum", loc, f"Input should be {expected}", text, expected=expected)
+        return text
+
+
+def _listed(choices: tuple[str, ...]) -> str:
+    quoted = [f"'{choice}'" for choice in choices]
+    return f"{', '.join(quoted[:-1])} or {quoted[-1]}"
+
+
+def read_list_query(params: Params, bounds: Bounds) -> ListQuery:
+    """The query of `GET /api/v1/sessions/`; raises `UnprocessableError` or `BadQueryError`."""
+    if not params:
+        return ListQuery(bounds=bounds, descending=True)
+    reader = _Reader(params)
+    page = reader.natural("page", 0)
+    limit = reader.natural("limit", 25)
+    names = reader.choices("search_fields", PROPERTIES)
+    values = reader.all("search_field_values")
+    order_by = reader.choice("order_by", PROPERTIES)
+    direction = reader.choice("order_by_direction", DIRECTIONS)
+    fields = reader.choices("fields", PROPERTIES)
+    if reader.complaints:
+        raise UnprocessableError(reader.complaints)
+    if len(names) != len(values):
+        raise BadQueryError("search_fields and search_field_values must have the same length")
+    return ListQuery(
+        page=page,
+        limit=limit,
+        search=tuple((name, _wanted(name, value)) for name, value in zip(names, values, strict=True)),
+        order_by=order_by,
+        descending=direction == "desc" if direction else order_by is None,
+        fields=tuple(fields),
+        start=_moment(reader, "start_datetime"),
+        end=_moment(reader, "end_datetime"),
+        bounds=bounds,
+    )
+
+
+def read_token(params: Params) -> str:
+    """The token of the recording stream; raises `UnprocessableError` where it is missing."""
+    reader = _Reader(params)
+    token = reader.last("token")
+    if token is None:
+        reader.complain("missing", ["token"], "Field required", None)
+        raise UnprocessableError(reader.complaints)
+    return token
+
+
+def _moment(reader: _Reader, name: str) -> int | None:
+    text = reader.last(name)
+    return None if text is None else parse_moment(text, name)
+
+
+def parse_moment(text: str, name: str) -> int:
+    """An ISO 8601 text in microseconds since 1970; raises `BadQueryError`."""
+    try:
+        return instant_of(datetime.fromisoformat(text))
+    except (ValueError, OverflowError):
+        pass
+    raise BadQueryError(f"{name} is not an ISO 8601 datetime")
+
+
+def _wanted(name: str, text: str) -> Any:
+    """The value that a session's field must equal."""
+    if name == "timestamp":
+        return parse_moment(text, name)
+    if name.startswith("is_"):
+        wanted = _BOOLEANS.get(text.lower())
+        if wanted is None:
+            raise BadQueryError(f"{name} must be true or false")
+        return wanted
+    if name == "duration":
+        return _number(text)
+    return text
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        pass
+    raise BadQueryError("duration must be a number")

@@ -1,0 +1,76 @@
+"""Which operation a request means, decided the way Starlette's router decides it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from urllib.parse import parse_qsl, unquote
+
+from ._query import ListQuery
+
+ROOT = "/api/v1/sessions/"
+STREAM = "recording/stream"
+BY_ID = {
+    "full-summary/": ("GET", "sessions.get_full_summary"),
+    "transcript/": ("GET", "sessions.get_transcript"),
+    "latency/": ("GET", "sessions.get_latency"),
+    "timeline/": ("GET", "sessions.get_timeline"),
+    "recording/": ("POST", "sessions.generate_recording_urls"),
+}
+OPERATIONS = (
+    "sessions.list",
+    "sessions.get_by_id",
+    "sessions.stream_recording",
+    *(operation for _, operation in BY_ID.values()),
+)
+
+
+@dataclass(slots=True)
+class Call:
+    """One request as the fake understands it. A fault may change it before it is answered."""
+
+    method: str
+    path: str
+    params: list[tuple[str, str]]
+    operation: str | None = None
+    session_id: str = ""
+    range: str | None = None
+    if_range: str | None = None
+    adjust: tuple[Callable[[ListQuery], ListQuery], ...] = ()
+    """Changes what the list is asked, once that is read."""
+    expire_tokens: Callable[[int], None] | None = None
+    allowed: list[str] = field(default_factory=list[str])
+    """The methods that this path does answer."""
+
+
+def read_call(method: str, target: str) -> Call:
+    """The call behind a method and a request target; `operation` is None where no route fits."""
+    path, _, query = target.partition("?")
+    call = Call(method, unquote(path), parse_qsl(query, keep_blank_values=True) if query else [])
+    for wanted, operation, session_id in _candidates(call.path):
+        if wanted == method:
+            call.operation, call.session_id = operation, session_id
+            break
+        call.allowed.append(wanted)
+    return call
+
+
+def known(path: str) -> bool:
+    """Whether any method is answered there."""
+    return bool(_candidates(path))
+
+
+def _candidates(path: str) -> list[tuple[str, str, str]]:
+    if not path.startswith(ROOT):
+        return []
+    rest = path[len(ROOT) :]
+    if not rest:
+        return [("GET", "sessions.list", "")]
+    if "/" not in rest:
+        return [("GET", "sessions.get_by_id", rest)]
+    found = [("GET", "sessions.stream_recording", "")] if rest == STREAM else []
+    prefix, _, session_id = rest.partition("/")
+    entry = BY_ID.get(f"{prefix}/")
+    if entry and session_id and "/" not in session_id:
+        found.append((*entry, session_id))
+    return found

@@ -1,0 +1,353 @@
+"""The fake on a socket."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from hashlib import blake2b
+from threading import Event, Thread
+from types import TracebackType
+from typing import Any, Self
+
+from aiohttp import web
+
+from ._answers import Answer, error
+from ._api import API, Tokens
+from ._log import KEY_HEADER, LoggedRequest, RequestLog
+from ._query import Bounds
+from ._routes import Call, known, read_call
+from ._store import Store
+from .faults import Delivery, Fault, FaultQueue
+
+_EXTRAS = ("summary", "rating", "recordings", "complete_after")
+_CLOSING = 0.1
+"""Seconds that requests under way get at the end before they are cancelled."""
+
+
+class FakeSyllable:
+    """A server that behaves like the sessions part of the Syllable API, with data of its own.
+
+    `async with FakeSyllable(sessions=1000) as server:` serves in the running loop; `with` instead of `async with`
+    serves in a thread of its own, for tests that are not async or must not share their loop. Data, faults and log may
+    be used from any thread.
+
+    What the API leaves undocumented is answered so: the newest session comes first, an `order_by` without a direction
+    ascends, nulls sort last, filters compare exactly, unequal search lists are a 400, an unknown or expired token is a
+    403, and a projection leaves out what it does not name.
+
+    Args:
+        sessions: how many sessions there are at the start.
+        seed: the same seed gives the same sessions, recordings and tokens.
+        api_key: the only key that is accepted; None: one made from the seed.
+        host: address to bind to.
+        port: 0 takes a free one.
+        bounds: whether the window of `start_datetime` and `end_datetime` holds its ends.
+        token_lifetime: seconds that a recording's token is good for.
+        log_limit: how many requests `requests` keeps; None: all.
+        clock: seconds, for the log and for tokens.
+        sleep: what waits in delays.
+        on_answer: told of each request once its answer stands.
+
+    Attributes:
+        url: the base URL, once the server runs.
+        api_key: the key that is accepted.
+        requests: what was asked, and what was answered.
+        faults: what goes wrong; see `syllable_async.testing.faults`.
+    """
+
+    def __init__(
+        self,
+        sessions: int = 100,
+        seed: int = 0,
+        api_key: str | None = None,
+        *,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        bounds: Bounds = "[)",
+        token_lifetime: float = math.inf,
+        log_limit: int | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        on_answer: Callable[[LoggedRequest], None] | None = None,
+    ) -> None:
+        if sessions < 0:
+            raise ValueError("sessions must not be negative")
+        self.api_key = blake2b(repr(seed).encode(), digest_size=16).hexdigest() if api_key is None else api_key
+        self.requests = RequestLog(log_limit)
+        self.faults = FaultQueue()
+        self.url = ""
+        self._store = Store(seed, sessions)
+        self._api = API(self._store, Tokens(seed, token_lifetime, clock), seed, bounds)
+        self._address = host, port
+        self._clock = clock
+        self._sleep = sleep
+        self._on_answer = on_answer
+        self._runner: web.ServerRunner | None = None
+        self._thread: _ServerThread | None = None
+
+    def __repr__(self) -> str:
+        return f"<FakeSyllable {self.url or 'not running'}>"
+
+    # Data
+
+    @property
+    def sessions(self) -> tuple[str | None, ...]:
+        """The ids of all sessions, oldest first."""
+        return self._store.ids()
+
+    def session(self, session_id: str) -> dict[str, Any]:
+        """A session as the API shows it; `KeyError` if there is none of that id."""
+        with self._store.lock:
+            index = self._store.find(session_id)
+            if index is None:
+                raise KeyError(session_id)
+            return dict(self._store.row(index))
+
+    def recordings(self, session_id: str) -> list[bytes]:
+        """The bytes of a session's recordings, as the stream serves them."""
+        return self._api.recordings(self.session(session_id))
+
+    def add_session(self, **fields: Any) -> str | None:
+        """Add a session and return its id.
+
+        Args:
+            fields: fields of a session; others are made up. `timestamp` (a datetime, or text that is shown as it is)
+                is by default after all other sessions. Besides: `summary`, `rating`, `recordings` (a list of bytes)
+                and `complete_after` (how often the transcript must be read before it is complete).
+
+        Raises:
+            TypeError: an unknown field, or a value of a wrong type.
+            ValueError: a known `session_id`, or a duration out of range.
+        """
+        extras = _taken(fields)
+        with self._store.lock:
+            session_id = self._store.add(fields)
+            self._note(session_id, extras)
+            return session_id
+
+    def update(self, session_id: str, **fields: Any) -> None:
+        """Change a session; takes what `add_session` takes. `KeyError` if there is none of that id."""
+        extras = _taken(fields)
+        with self._store.lock:
+            self._store.update(session_id, fields)
+            self._note(fields.get("session_id", session_id), extras)
+
+    def delete(self, session_id: str) -> None:
+        """Remove a session; `KeyError` if there is none of that id."""
+        self._store.delete(session_id)
+
+    def expire_tokens(self) -> None:
+        """Let every token minted so far be expired."""
+        self._api.tokens.expire()
+
+    def _note(self, session_id: str | None, extras: dict[str, Any]) -> None:
+        if extras and session_id is not None:
+            self._api.extras.setdefault(session_id, {}).update(extras)
+
+    # Lifecycle
+
+    async def start(self) -> None:
+        """Listen, in the running loop. `async with` does it."""
+        server = web.Server(self._handle, handler_cancellation=True, access_log=None)
+        self._runner = web.ServerRunner(server, shutdown_timeout=_CLOSING)
+        await self._runner.setup()
+        site = web.TCPSite(self._runner, *self._address)
+        await site.start()
+        host, port = self._runner.addresses[0][:2]
+        self.url = self._api.origin = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+    async def aclose(self) -> None:
+        """Close the socket and every connection; what is under way is cancelled."""
+        if self._runner is not None:
+            runner, self._runner = self._runner, None
+            await runner.cleanup()
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    def __enter__(self) -> Self:
+        self._thread = _ServerThread(self)
+        self._thread.run_until_ready()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._thread is not None:
+            thread, self._thread = self._thread, None
+            thread.stop()
+
+    # Serving
+
+    async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        call = read_call(request.method, request.raw_path)
+        call.range, call.if_range = request.headers.get("Range"), request.headers.get("If-Range")
+        call.expire_tokens = self._api.tokens.expire
+        entry = self._logged(request, call)
+        fault = self.faults.take(call)
+        if fault is None:
+            return self._plain(self._answer(request, call, None), entry)
+        entry.fault = fault.name
+        return await self._deliver(request, self._answer(request, call, fault), fault.delivery, entry)
+
+    def _logged(self, request: web.BaseRequest, call: Call) -> LoggedRequest:
+        headers = request.headers.copy()
+        key_sent = KEY_HEADER in headers
+        if key_sent:
+            headers[KEY_HEADER] = "***"
+        entry = LoggedRequest(
+            method=call.method,
+            path=call.path,
+            query=call.params,
+            headers=headers,
+            time=self._clock(),
+            operation=call.operation,
+            key_sent=key_sent,
+        )
+        self.requests.append(entry)
+        return entry
+
+    def _answer(self, request: web.BaseRequest, call: Call, fault: Fault | None) -> Answer:
+        if fault is None:
+            return self._routed(request, call)
+        for hook in fault.before:
+            answer = hook(call)
+            if answer is not None:
+                return answer
+        call.adjust = fault.query
+        answer = self._routed(request, call)
+        for change in fault.after:
+            answer = change(answer)
+        return answer
+
+    def _routed(self, request: web.BaseRequest, call: Call) -> Answer:
+        if call.operation is None:
+            return self._unrouted(request, call)
+        if request.headers.get(KEY_HEADER) != self.api_key:
+            return error(401, "Invalid API key" if KEY_HEADER in request.headers else "Not authenticated")
+        return self._api.answer(call)
+
+    def _unrouted(self, request: web.BaseRequest, call: Call) -> Answer:
+        """405, a redirect to the path with or without the slash at its end, or 404: Starlette's order."""
+        if call.allowed:
+            return error(405, "Method Not Allowed").with_headers({"Allow": ", ".join(call.allowed)})
+        path = call.path[:-1] if call.path.endswith("/") else f"{call.path}/"
+        if path and known(path):
+            target, mark, query = request.raw_path.partition("?")
+            other = target[:-1] if target.endswith("/") else f"{target}/"
+            return Answer(307, {"Location": f"{self.url}{other}{mark}{query}"}, b"")
+        return error(404, "Not Found")
+
+    def _plain(self, answer: Answer, entry: LoggedRequest) -> web.Response:
+        self._note_answer(answer, entry)
+        entry.bytes_sent = len(answer.body)
+        return web.Response(status=answer.status, headers=answer.headers, body=answer.body)
+
+    def _note_answer(self, answer: Answer, entry: LoggedRequest) -> None:
+        entry.status = answer.status
+        entry.answer_headers = answer.headers
+        if self._on_answer is not None:
+            self._on_answer(entry)
+
+    async def _deliver(
+        self, request: web.BaseRequest, answer: Answer, delivery: Delivery, entry: LoggedRequest
+    ) -> web.StreamResponse:
+        await self._wait(delivery.delay)
+        if delivery.drop:
+            _end(request, reset=delivery.reset)
+            return web.Response()
+        if delivery == Delivery(delay=delivery.delay):
+            return self._plain(answer, entry)
+        self._note_answer(answer, entry)
+        response = web.StreamResponse(status=answer.status, headers=answer.headers)
+        if delivery.chunked:
+            response.enable_chunked_encoding()
+        else:
+            response.content_length = len(answer.body)
+        await response.prepare(request)
+        await self._send(response, answer.body, delivery, entry)
+        if delivery.cut_at is not None:
+            _end(request, reset=delivery.reset)
+            return response
+        await response.write_eof()
+        if delivery.hang_up:
+            _end(request, reset=delivery.reset)
+        return response
+
+    async def _send(self, response: web.StreamResponse, body: bytes, delivery: Delivery, entry: LoggedRequest) -> None:
+        body = body[: delivery.cut_at]
+        middle = len(body) if delivery.pause_at is None else min(delivery.pause_at, len(body))
+        for part, wait in ((body[:middle], delivery.pause), (body[middle:], 0.0)):
+            if part:
+                await response.write(part)
+            entry.bytes_sent += len(part)
+            await self._wait(wait)
+
+    async def _wait(self, seconds: float) -> None:
+        if seconds == math.inf:
+            await asyncio.Event().wait()
+        elif seconds:
+            await self._sleep(seconds)
+
+
+def _end(request: web.BaseRequest, *, reset: bool) -> None:
+    transport = request.transport
+    if transport is not None:
+        if reset:
+            transport.abort()
+        else:
+            transport.close()
+
+
+def _taken(fields: dict[str, Any]) -> dict[str, Any]:
+    """What of the fields is not part of a session, taken out of them."""
+    return {name: fields.pop(name) for name in _EXTRAS if name in fields}
+
+
+class _ServerThread:
+    """A fake in a loop and a thread of its own."""
+
+    def __init__(self, server: FakeSyllable) -> None:
+        self._server = server
+        self._ready = Event()
+        self._failure: BaseException | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._stop: asyncio.Event | None = None
+        self._thread = Thread(target=self._run, name="fake-syllable", daemon=True)
+
+    def run_until_ready(self) -> None:
+        self._thread.start()
+        self._ready.wait()
+        if self._failure is not None:
+            self._thread.join()
+            raise self._failure
+
+    def stop(self) -> None:
+        if self._loop is not None and self._stop is not None:
+            with suppress(RuntimeError):
+                self._loop.call_soon_threadsafe(self._stop.set)
+        self._thread.join()
+
+    def _run(self) -> None:
+        asyncio.run(self._serve())
+
+    async def _serve(self) -> None:
+        self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
+        try:
+            await self._server.start()
+        except OSError as failure:
+            self._failure = failure
+            return
+        finally:
+            self._ready.set()
+        await self._stop.wait()
+        await self._server.aclose()

@@ -1,0 +1,218 @@
+"""The sessions of one fake: a seed's rows, and what was added, changed and deleted since."""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right, insort
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from threading import RLock
+from typing import Any, Final
+
+from ._query import ListQuery
+from ._rows import SPACING, Row, Rows, instant_of, timestamp_text
+
+_TYPES: Final[dict[str, tuple[type, ...]]] = {
+    "duration": (int, float),
+    "prompt_version_number": (int,),
+    "is_legacy": (bool,),
+    "is_test": (bool,),
+    "is_outbound": (bool,),
+    "user_terminated": (bool,),
+    "transfer_voicemail_detected": (bool,),
+    "experiment_variant_is_control": (bool,),
+    "timestamp": (str, datetime),
+}
+_LONGEST = 4 * 3600.0
+
+
+class Store:
+    """Every public method may be called from any thread."""
+
+    def __init__(self, seed: int, count: int) -> None:
+        self._rows = Rows(seed)
+        self._next = count
+        self._seeded = count
+        self._changed: dict[int, Row] = {}
+        self._deleted: set[int] = set()
+        self._instants: dict[int, int] = {}
+        self._foreign_ids: dict[str, int] = {}
+        self._order: Sequence[int] = range(count)
+        self._columns: dict[str, list[Any]] = {}
+        self._matches: dict[tuple[Any, ...], list[int]] = {}
+        self.lock = RLock()
+
+    # Reading
+
+    def row(self, index: int) -> Row:
+        """The session at an index: not a copy where it was changed, so not to be written to."""
+        changed = self._changed.get(index)
+        return self._rows[index] if changed is None else changed
+
+    def instant(self, index: int) -> int:
+        """The moment that the list orders and filters by, in microseconds since 1970."""
+        moved = self._instants.get(index)
+        return self._rows.instant(index) if moved is None else moved
+
+    def find(self, session_id: str) -> int | None:
+        """The index of a session that exists."""
+        index = self._foreign_ids.get(session_id)
+        if index is None:
+            index = self._rows.index(session_id)
+            if index is None or index >= self._next or index in self._deleted:
+                return None
+            if index in self._changed and self._changed[index]["session_id"] != session_id:
+                return None
+        return index
+
+    def ids(self) -> tuple[str | None, ...]:
+        """All ids, oldest session first."""
+        with self.lock:
+            return tuple(self.row(index)["session_id"] for index in self._order)
+
+    def page(self, query: ListQuery) -> tuple[list[int], int]:
+        """The indices of one page and the number of sessions that match on all pages."""
+        with self.lock:
+            low, high = self._window(query)
+            found: Sequence[int] = self._order
+            if query.search or query.order_by not in {None, "timestamp"}:
+                found = self._select(query, low, high)
+                low, high = 0, len(found)
+            first, last = query.page * query.limit, (query.page + 1) * query.limit
+            if query.descending:
+                rows = list(reversed(found[max(low, high - last) : max(low, high - first)]))
+            else:
+                rows = list(found[min(high, low + first) : min(high, low + last)])
+            return rows, max(0, high - low)
+
+    def _window(self, query: ListQuery) -> tuple[int, int]:
+        low, high = 0, len(self._order)
+        if query.start is not None:
+            before = bisect_left if query.bounds[0] == "[" else bisect_right
+            low = before(self._order, query.start, key=self.instant)
+        if query.end is not None:
+            before = bisect_right if query.bounds[1] == "]" else bisect_left
+            high = before(self._order, query.end, key=self.instant)
+        return low, max(low, high)
+
+    def _select(self, query: ListQuery, low: int, high: int) -> list[int]:
+        """The matching indices in ascending order. Kept until the data changes, so that a walk selects once."""
+        key = (query.search, query.order_by, low, high)
+        found = self._matches.get(key)
+        if found is None:
+            found = list(self._order[low:high])
+            for name, wanted in query.search:
+                column = self._column(name)
+                found = [index for index in found if column[index] == wanted]
+            if query.order_by not in {None, "timestamp"}:
+                column = self._column(str(query.order_by))
+                found.sort(key=lambda index: (column[index] is None, column[index]))
+            if len(self._matches) >= 16:
+                self._matches.clear()
+            self._matches[key] = found
+        return found
+
+    def _column(self, name: str) -> list[Any]:
+        column = self._columns.get(name)
+        if column is None:
+            column = self._columns[name] = [self._cell(index, name) for index in range(self._next)]
+        return column
+
+    def _cell(self, index: int, name: str) -> Any:
+        return self.instant(index) if name == "timestamp" else self.row(index)[name]
+
+    # Writing
+
+    def add(self, values: dict[str, Any]) -> str | None:
+        """A new session: what is not given is made up from the seed, its time is after all others."""
+        with self.lock:
+            index = self._next
+            row = {**self._rows[index], "timestamp": self._after_newest(), **_checked(values)}
+            self._refuse_known(row["session_id"], index)
+            self._next += 1
+            for name, column in self._columns.items():
+                column.append(None if name == "timestamp" else row[name])
+            self._put(index, row)
+            session_id: str | None = row["session_id"]
+            return session_id
+
+    def update(self, session_id: str, values: dict[str, Any]) -> None:
+        """Change fields of a session; `KeyError` if there is none of that id."""
+        with self.lock:
+            index = self._existing(session_id)
+            row = {**self.row(index), **_checked(values)}
+            self._refuse_known(row["session_id"], index)
+            self._remove(index)
+            self._put(index, row)
+
+    def delete(self, session_id: str) -> None:
+        """Remove a session; `KeyError` if there is none of that id."""
+        with self.lock:
+            index = self._existing(session_id)
+            self._remove(index)
+            self._deleted.add(index)
+            self._changed.pop(index, None)
+
+    def _existing(self, session_id: str) -> int:
+        index = self.find(session_id)
+        if index is None:
+            raise KeyError(session_id)
+        return index
+
+    def _refuse_known(self, session_id: str | None, index: int) -> None:
+        if session_id is not None and self.find(session_id) not in {None, index}:
+            raise ValueError("a session of this session_id exists already")
+
+    def _after_newest(self) -> str:
+        newest = self.instant(self._order[-1]) if self._order else self._rows.instant(0)
+        return timestamp_text(newest + SPACING)
+
+    def _put(self, index: int, row: Row) -> None:
+        moment = row["timestamp"]
+        if isinstance(moment, datetime):
+            row["timestamp"] = timestamp_text(instant_of(moment))
+        self._instants[index] = instant_of(datetime.fromisoformat(row["timestamp"]))
+        self._changed[index] = row
+        if row["session_id"] is not None and row["session_id"] != self._rows.session_id(index):
+            self._foreign_ids[row["session_id"]] = index
+        for name, column in self._columns.items():
+            column[index] = self._cell(index, name)
+        insort(self._written(), index, key=self._position)
+
+    def _remove(self, index: int) -> None:
+        order = self._written()
+        del order[bisect_left(order, self._position(index), key=self._position)]
+        self._foreign_ids.pop(self.row(index)["session_id"], None)
+
+    def _position(self, index: int) -> tuple[int, int]:
+        return self.instant(index), index
+
+    def _written(self) -> list[int]:
+        """The order as a list that can be written to, with everything forgotten that was derived from it."""
+        self._matches.clear()
+        if not isinstance(self._order, list):
+            self._order = list(self._order)
+        return self._order
+
+
+def _checked(values: dict[str, Any]) -> dict[str, Any]:
+    for name, value in values.items():
+        if name not in FIELDS:
+            raise TypeError(f"a session has no field {name!r}")
+        if value is None and name != "timestamp":
+            continue
+        if not isinstance(value, _TYPES.get(name, (str,))) or (isinstance(value, bool) and not _is_flag(name)):
+            raise TypeError(f"{name} cannot be a {type(value).__name__}")
+    if not 0 <= (values.get("duration") or 0) <= _LONGEST:
+        raise ValueError(f"duration must lie between 0 and {_LONGEST:g} seconds")
+    moment = values.get("timestamp")
+    if isinstance(moment, datetime) and moment.tzinfo is None:
+        return {**values, "timestamp": moment.replace(tzinfo=UTC)}
+    return values
+
+
+def _is_flag(name: str) -> bool:
+    return bool in _TYPES.get(name, ())
+
+
+FIELDS = frozenset(Rows(0)[0])
+"""The fields of a session."""
