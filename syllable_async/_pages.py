@@ -1,0 +1,191 @@
+"""Plain walks: pages in the server's order and by its offsets, over one callable that fetches a page by its number."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import suppress
+from types import TracebackType
+from typing import Generic, Self, TypeVar
+
+import attrs
+
+from syllable_async._ledger import Ledger
+from syllable_async.models import ListResponseSession, Session
+
+T = TypeVar("T")
+FetchNumber = Callable[[int], Awaitable[ListResponseSession]]
+
+
+class Walk(Generic[T]):
+    """What all walks share: one task at a time, `async with`, and an end that stays the end.
+
+    A failed step leaves the walk where it was, so `anext` again goes on. It is a class and no async generator because
+    a generator is finished by its first exception, and a caller who retries would get a short list without an error.
+    """
+
+    _closed = False
+    _busy = False
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> T:
+        if self._busy:
+            raise RuntimeError("two tasks share one iterator; give each a walk of its own, or share a queue")
+        if self._closed:
+            raise StopAsyncIteration
+        self._busy = True
+        try:
+            return await self._step()
+        finally:
+            self._busy = False
+
+    async def _step(self) -> T:
+        raise NotImplementedError
+
+    async def aclose(self) -> None:
+        """End the walk: what is in flight is cancelled and awaited. Can be called twice."""
+        self._closed = True
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+
+class PageIterator(Walk[ListResponseSession]):
+    """Page after page; rows that were on an earlier page are left out, and an empty page is not yielded."""
+
+    def __init__(
+        self,
+        fetch: FetchNumber,
+        first: int = 0,
+        *,
+        max_pages: int | None = None,
+        max_rows: int | None = None,
+        prefetch: int = 0,
+    ) -> None:
+        self._fetch = fetch
+        self._ledger = Ledger(first)
+        self._stop = None if max_pages is None else first + max_pages
+        self._wanted = max_rows
+        self._prefetch = prefetch
+        self._tasks: dict[int, asyncio.Task[ListResponseSession]] = {}
+
+    @property
+    def next_page(self) -> int:
+        """The 0-based page that comes next; a later walk can begin there."""
+        return self._ledger.number
+
+    async def _step(self) -> ListResponseSession:
+        ledger = self._ledger
+        while not ledger.ended and ledger.number != self._stop and self._wanted != 0:
+            page = await (self._from_flight() if self._prefetch else self._fetch(ledger.number))
+            if self._closed:
+                break
+            items = ledger.enter(page)
+            if self._wanted is not None:
+                self._wanted = max(0, self._wanted - len(items))
+            self._fly()
+            if items:
+                return page if items is page.items else attrs.evolve(page, items=items)
+        await self.aclose()
+        raise StopAsyncIteration
+
+    async def _from_flight(self) -> ListResponseSession:
+        number = self._ledger.number
+        self._fly()
+        task = self._tasks[number]
+        # Waiting for the task and not awaiting it: cancelling this step must not cancel the page.
+        await asyncio.wait((task,))
+        if self._closed:
+            raise StopAsyncIteration
+        # Out before its result is looked at: a page that failed is asked for again.
+        del self._tasks[number]
+        return task.result()
+
+    def _fly(self) -> None:
+        """Have the next pages in flight, as many as asked for and never past an end that is known."""
+        ledger = self._ledger
+        if ledger.ended or self._wanted == 0 or not self._prefetch:
+            self._cancel()
+            return
+        ends = [ledger.number + (self._prefetch if ledger.longest else 1)]
+        if ledger.known_end is not None:
+            ends.append(max(ledger.known_end, ledger.number + 1))
+        if self._wanted is not None and ledger.longest:
+            ends.append(ledger.number - (-self._wanted // ledger.longest))
+        if self._stop is not None:
+            ends.append(self._stop)
+        for number in range(ledger.number, min(ends)):
+            if number not in self._tasks:
+                self._tasks[number] = task = asyncio.create_task(_call(self._fetch, number))
+                task.add_done_callback(_retrieve)
+
+    def _cancel(self) -> None:
+        for task in self._tasks.values():
+            task.cancel()
+
+    async def aclose(self) -> None:
+        await super().aclose()
+        self._cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks.values())
+            self._tasks.clear()
+
+    def __del__(self) -> None:
+        # `async for … break` calls no aclose. A collector may run in any thread, at any time.
+        for task in self._tasks.values():
+            with suppress(RuntimeError):  # the loop is closed, and so is the task
+                task.get_loop().call_soon_threadsafe(task.cancel)
+
+
+async def _call(fetch: FetchNumber, number: int) -> ListResponseSession:
+    return await fetch(number)
+
+
+def _retrieve(task: asyncio.Task[ListResponseSession]) -> None:
+    """Look at the exception, so that a page nobody came for is not reported as forgotten."""
+    if not task.cancelled():
+        task.exception()
+
+
+class ItemIterator(Walk[Session]):
+    """Session after session, in the server's order."""
+
+    def __init__(self, pages: PageIterator, max_items: int | None = None) -> None:
+        self._pages = pages
+        self._left = max_items
+        self._rows: Iterator[Session] = iter(())
+
+    @property
+    def next_page(self) -> int:
+        """The 0-based page that follows the one whose sessions come now; a later walk can begin there."""
+        return self._pages.next_page
+
+    async def __anext__(self) -> Session:
+        # Rows at hand need no await, so no other task can come between.
+        if not self._closed and self._left != 0:
+            for row in self._rows:
+                return self._count(row)
+        return await super().__anext__()
+
+    async def _step(self) -> Session:
+        while self._left != 0:
+            self._rows = iter((await anext(self._pages)).items)
+            for row in self._rows:
+                return self._count(row)
+        raise StopAsyncIteration
+
+    def _count(self, row: Session) -> Session:
+        if self._left is not None:
+            self._left -= 1
+        return row
+
+    async def aclose(self) -> None:
+        await super().aclose()
+        await self._pages.aclose()

@@ -1,0 +1,162 @@
+"""What a list can be asked for: the arguments, checked once, and their form on the wire."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Self
+
+import attrs
+
+PAGE_SIZE = 100
+"""What a walk asks for when the caller names no `limit`; the API's own default of 25 costs four times the requests."""
+NEEDED = ("timestamp", "session_id")
+"""Fields that a walk cannot do without: the schema requires the one, and repeats are known by the other."""
+
+
+@attrs.frozen
+class ListQuery:
+    """The arguments of `sessions.list`, checked and immutable. None: not given, so not sent."""
+
+    page: int | None = None
+    limit: int | None = None
+    search_fields: tuple[str, ...] | None = None
+    search_field_values: tuple[str, ...] | None = attrs.field(default=None, repr=False)
+    order_by: str | None = None
+    order_by_direction: str | None = None
+    fields: tuple[str, ...] | None = None
+    start_datetime: datetime | str | None = None
+    end_datetime: datetime | str | None = None
+
+    @classmethod
+    def make(
+        cls,
+        *,
+        page: int | None = None,
+        limit: int | None = None,
+        search_fields: Iterable[str] | None = None,
+        search_field_values: Iterable[str] | None = None,
+        order_by: str | None = None,
+        order_by_direction: str | None = None,
+        fields: Iterable[str] | None = None,
+        start_datetime: datetime | str | None = None,
+        end_datetime: datetime | str | None = None,
+    ) -> Self:
+        """Check the arguments.
+
+        Raises:
+            TypeError: an argument of another type, a str where a list of them is meant among them.
+            ValueError: a negative number, a datetime without an offset, a start after its end, or search fields and
+                values that do not correspond one to one.
+        """
+        names, values = _strings("search_fields", search_fields), _strings("search_field_values", search_field_values)
+        if len(names or ()) != len(values or ()):
+            raise ValueError("search_fields and search_field_values must correspond one to one")
+        _moment("start_datetime", start_datetime)
+        _moment("end_datetime", end_datetime)
+        if start_datetime is not None and end_datetime is not None:
+            start, end = _known_instant(start_datetime), _known_instant(end_datetime)
+            if start is not None and end is not None and start > end:
+                raise ValueError("start_datetime must not be after end_datetime")
+        return cls(
+            at_least(0, "page", page),
+            at_least(0, "limit", limit),
+            names,
+            values,
+            _string("order_by", order_by),
+            _string("order_by_direction", order_by_direction),
+            _strings("fields", fields),
+            start_datetime,
+            end_datetime,
+        )
+
+    def pairs(self) -> list[tuple[str, str]]:
+        """The query's wire form: a list is a repeated key, a datetime ISO 8601 with its offset."""
+        pairs: list[tuple[str, str]] = []
+        if self.page is not None:
+            pairs.append(("page", str(self.page)))
+        if self.limit is not None:
+            pairs.append(("limit", str(self.limit)))
+        if self.search_fields is not None and self.search_field_values is not None:
+            pairs += [("search_fields", name) for name in self.search_fields]
+            pairs += [("search_field_values", value) for value in self.search_field_values]
+        if self.order_by is not None:
+            pairs.append(("order_by", self.order_by))
+        if self.order_by_direction is not None:
+            pairs.append(("order_by_direction", self.order_by_direction))
+        if self.fields is not None:
+            pairs += [("fields", name) for name in self.fields]
+        if self.start_datetime is not None:
+            pairs.append(("start_datetime", _iso(self.start_datetime)))
+        if self.end_datetime is not None:
+            pairs.append(("end_datetime", _iso(self.end_datetime)))
+        return pairs
+
+    def for_walk(self) -> ListQuery:
+        """The same with a page size, and with the fields that a walk needs."""
+        if self.limit == 0:
+            raise ValueError("limit=0 asks for pages without sessions, so a walk would never get on")
+        limit = PAGE_SIZE if self.limit is None else self.limit
+        fields = self.fields and self.fields + tuple(name for name in NEEDED if name not in self.fields)
+        return attrs.evolve(self, limit=limit, fields=fields)
+
+
+def at_least(low: int, name: str, value: int | None) -> int | None:
+    """A whole number that is not below `low`, or None."""
+    if value is None:
+        return None
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise TypeError(f"{name} must be an int, not {type(value).__name__}")
+    if value < low:
+        raise ValueError(f"{name} must be at least {low}")
+    return int(value)
+
+
+def instant(name: str, value: datetime | str) -> datetime:
+    """The moment that a datetime or an ISO 8601 string stands for; `ValueError` where it has no offset."""
+    known = _known_instant(value)
+    if known is None:
+        raise ValueError(f"{name} must be an ISO 8601 time with an offset")
+    return known
+
+
+def _known_instant(value: datetime | str) -> datetime | None:
+    if isinstance(value, datetime):
+        return value
+    try:
+        parsed = datetime.fromisoformat(value)
+    except ValueError:
+        return None
+    return None if parsed.utcoffset() is None else parsed
+
+
+def _moment(name: str, value: datetime | str | None) -> None:
+    if isinstance(value, datetime):
+        if value.utcoffset() is None:
+            raise ValueError(f"{name} has no time zone; it must be aware, for example datetime.now(UTC)")
+    elif value is not None and not isinstance(value, str):
+        raise TypeError(f"{name} must be a datetime or an ISO 8601 str, not {type(value).__name__}")
+
+
+def _iso(value: datetime | str) -> str:
+    return value if isinstance(value, str) else value.isoformat()
+
+
+def _string(name: str, value: str | None) -> str | None:
+    if value is None:
+        return None
+    if not isinstance(value, str):
+        raise TypeError(f"{name} must be a str, not {type(value).__name__}")
+    return str(value)  # an enum's member becomes the plain string that goes over the wire
+
+
+def _strings(name: str, values: Iterable[str] | None) -> tuple[str, ...] | None:
+    if values is None:
+        return None
+    if isinstance(values, (str, bytes)):
+        raise TypeError(f"{name} must be a list of str, not a single {type(values).__name__}")
+    strings = tuple(values)
+    for value in strings:
+        if not isinstance(value, str):
+            raise TypeError(f"{name} must hold str, not {type(value).__name__}")
+    return tuple(map(str, strings)) or None

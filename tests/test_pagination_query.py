@@ -1,0 +1,122 @@
+"""The arguments of `sessions.list`: what is refused, and what goes over the wire."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta, timezone
+from typing import Any
+from urllib.parse import parse_qsl, urlencode
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from syllable_async._pagination import ListQuery
+from syllable_async._query import instant
+from syllable_async.models import OrderByDirection, SessionProperties
+
+NOON = datetime(2026, 5, 1, 12, tzinfo=UTC)
+
+
+def test_a_parameter_that_is_not_given_is_not_sent() -> None:
+    assert ListQuery.make().pairs() == []
+    assert ListQuery.make(search_fields=[], search_field_values=[], fields=[]).pairs() == []
+
+
+def test_lists_are_repeated_keys_and_members_are_plain_strings() -> None:
+    query = ListQuery.make(
+        page=0,
+        limit=10,
+        search_fields=[SessionProperties.SOURCE, "agent_id"],
+        search_field_values=["+1 555", "7"],
+        order_by=SessionProperties.TIMESTAMP,
+        order_by_direction=OrderByDirection.DESC,
+        fields=["timestamp", SessionProperties.SESSION_ID],
+        start_datetime=NOON.astimezone(timezone(timedelta(hours=2))),
+        end_datetime="2026-05-02",
+    )
+    assert query.pairs() == [
+        ("page", "0"),
+        ("limit", "10"),
+        ("search_fields", "source"),
+        ("search_fields", "agent_id"),
+        ("search_field_values", "+1 555"),
+        ("search_field_values", "7"),
+        ("order_by", "timestamp"),
+        ("order_by_direction", "desc"),
+        ("fields", "timestamp"),
+        ("fields", "session_id"),
+        ("start_datetime", "2026-05-01T14:00:00+02:00"),
+        ("end_datetime", "2026-05-02"),
+    ]
+    assert {type(value) for _, value in query.pairs()} == {str}
+
+
+def test_it_is_a_value() -> None:
+    query = ListQuery.make(search_fields=["source"], search_field_values=["+1 555 0100"])
+    assert query == ListQuery.make(search_fields=("source",), search_field_values=("+1 555 0100",))
+    assert hash(query) == hash(ListQuery.make(search_fields=("source",), search_field_values=("+1 555 0100",)))
+    assert "+1 555 0100" not in repr(query)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "reason"),
+    [
+        ({"page": -1}, ValueError, "page must be at least 0"),
+        ({"limit": -1}, ValueError, "limit must be at least 0"),
+        ({"page": True}, TypeError, "page must be an int, not bool"),
+        ({"limit": 1.0}, TypeError, "limit must be an int, not float"),
+        ({"limit": "5"}, TypeError, "limit must be an int, not str"),
+        ({"fields": "timestamp"}, TypeError, "fields must be a list of str, not a single str"),
+        ({"fields": [1]}, TypeError, "fields must hold str, not int"),
+        ({"search_fields": "source", "search_field_values": ["x"]}, TypeError, "search_fields must be a list"),
+        ({"search_fields": ["source"], "search_field_values": "x"}, TypeError, "search_field_values must be a list"),
+        ({"search_fields": ["source"]}, ValueError, "one to one"),
+        ({"search_field_values": ["x"]}, ValueError, "one to one"),
+        ({"search_fields": ["source"], "search_field_values": ["x", "y"]}, ValueError, "one to one"),
+        ({"search_fields": ["source"], "search_field_values": [None]}, TypeError, "must hold str, not NoneType"),
+        ({"order_by": 1}, TypeError, "order_by must be a str, not int"),
+        ({"order_by_direction": True}, TypeError, "order_by_direction must be a str, not bool"),
+        ({"start_datetime": datetime(2026, 1, 1)}, ValueError, "start_datetime has no time zone"),
+        ({"end_datetime": datetime(2026, 1, 1)}, ValueError, "end_datetime has no time zone"),
+        ({"end_datetime": NOON.date()}, TypeError, "end_datetime must be a datetime or an ISO 8601 str, not date"),
+        ({"start_datetime": 0}, TypeError, "start_datetime must be a datetime or an ISO 8601 str, not int"),
+        ({"start_datetime": NOON, "end_datetime": NOON - timedelta(microseconds=1)}, ValueError, "must not be after"),
+        ({"start_datetime": NOON, "end_datetime": "2026-05-01T11:59:59Z"}, ValueError, "must not be after"),
+    ],
+)
+def test_wrong_arguments_say_why_and_keep_the_value_to_themselves(
+    arguments: dict[str, Any], error: type[Exception], reason: str
+) -> None:
+    with pytest.raises(error, match=reason):
+        ListQuery.make(**arguments)
+
+
+def test_a_start_that_may_be_before_its_end_is_let_through() -> None:
+    spans: list[tuple[datetime | str, datetime | str]] = [(NOON, NOON), (NOON, "yesterday"), ("2026-05-02", "b")]
+    for start, end in spans:
+        query = ListQuery.make(start_datetime=start, end_datetime=end)
+        assert [name for name, _ in query.pairs()] == ["start_datetime", "end_datetime"]
+
+
+def test_only_a_time_with_an_offset_is_an_instant() -> None:
+    assert instant("start", NOON) is NOON
+    assert instant("start", "2026-05-01T12:00:00Z") == NOON
+    for text in ("2026-05-01T12:00:00", "2026-05-01", "noon"):
+        with pytest.raises(ValueError, match="start must be an ISO 8601 time with an offset"):
+            instant("start", text)
+
+
+@settings(derandomize=True, max_examples=200, deadline=None)
+@given(st.lists(st.tuples(st.text(), st.text())), st.integers(0), st.datetimes(timezones=st.timezones()))
+def test_the_wire_form_can_be_read_back(search: list[tuple[str, str]], page: int, start: datetime) -> None:
+    search = [(name, value) for name, value in search if max(name + value, default="") < "\ud800"]
+    query = ListQuery.make(
+        page=page,
+        search_fields=[name for name, _ in search],
+        search_field_values=[value for _, value in search],
+        start_datetime=start,
+    )
+    read = parse_qsl(urlencode(query.pairs()), keep_blank_values=True)
+    assert read == query.pairs()
+    assert [value for name, value in read if name == "search_fields"] == [name for name, _ in search]
+    assert datetime.fromisoformat(dict(read)["start_datetime"]) == start
