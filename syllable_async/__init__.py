@@ -1,3 +1,113 @@
-"""Async-first client for the sessions part of the Syllable platform's API."""
+"""Async-first client for the sessions part of the Syllable platform's API.
 
-__version__ = "0.1.0"
+Make one `AsyncSyllableClient` for each event loop, keep it, and use its `sessions`:
+
+    async with AsyncSyllableClient() as client:
+        async for session in client.sessions.list(limit=100):
+            ...
+
+Errors are under `SyllableError`. `syllable_async.testing` has a server for your own tests.
+"""
+
+from ._client import AsyncSyllableClient, RawResponse, __version__
+from ._converter import decode, make_converter, to_dict, to_json
+from ._pagination import Pager
+from ._policy import RetryPolicy
+from ._recordings import RecordingStream
+from ._saving import SavedRecording
+from ._sessions import Sessions
+from .errors import (
+    APIError,
+    AuthenticationError,
+    BadRequestError,
+    HTTPValidationError,
+    IncompleteRecordingError,
+    InternalServerError,
+    NotFoundError,
+    PaginationDriftWarning,
+    PaginationError,
+    PermissionDeniedError,
+    RateLimitError,
+    RecordingChangedError,
+    RecordingError,
+    ResponseValidationError,
+    SyllableConnectionError,
+    SyllableError,
+    SyllableTimeoutError,
+    UntrustedRecordingURLError,
+    ValidationError,
+)
+from .models import (
+    InspectLatencyResponse,
+    LatencyCategory,
+    LatencyEntry,
+    LatencyUnitType,
+    ListResponseSession,
+    OrderByDirection,
+    Session,
+    SessionAction,
+    SessionProperties,
+    SessionRecordingResponse,
+    SessionSummaryResponse,
+    SessionText,
+    SessionTimelineResponse,
+    SessionTranscriptionResponse,
+    SummaryEntry,
+    TimelineEvent,
+    TimelineEventKind,
+    TranscriptConfidence,
+    TranscriptWordConfidence,
+)
+
+__all__ = [
+    "APIError",
+    "AsyncSyllableClient",
+    "AuthenticationError",
+    "BadRequestError",
+    "HTTPValidationError",
+    "IncompleteRecordingError",
+    "InspectLatencyResponse",
+    "InternalServerError",
+    "LatencyCategory",
+    "LatencyEntry",
+    "LatencyUnitType",
+    "ListResponseSession",
+    "NotFoundError",
+    "OrderByDirection",
+    "Pager",
+    "PaginationDriftWarning",
+    "PaginationError",
+    "PermissionDeniedError",
+    "RateLimitError",
+    "RawResponse",
+    "RecordingChangedError",
+    "RecordingError",
+    "RecordingStream",
+    "ResponseValidationError",
+    "RetryPolicy",
+    "SavedRecording",
+    "Session",
+    "SessionAction",
+    "SessionProperties",
+    "SessionRecordingResponse",
+    "SessionSummaryResponse",
+    "SessionText",
+    "SessionTimelineResponse",
+    "SessionTranscriptionResponse",
+    "Sessions",
+    "SummaryEntry",
+    "SyllableConnectionError",
+    "SyllableError",
+    "SyllableTimeoutError",
+    "TimelineEvent",
+    "TimelineEventKind",
+    "TranscriptConfidence",
+    "TranscriptWordConfidence",
+    "UntrustedRecordingURLError",
+    "ValidationError",
+    "__version__",
+    "decode",
+    "make_converter",
+    "to_dict",
+    "to_json",
+]

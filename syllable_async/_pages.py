@@ -10,8 +10,8 @@ from typing import Generic, Self, TypeVar
 
 import attrs
 
-from syllable_async._ledger import Ledger
-from syllable_async.models import ListResponseSession, Session
+from ._ledger import Ledger
+from .models import ListResponseSession, Session
 
 T = TypeVar("T")
 FetchNumber = Callable[[int], Awaitable[ListResponseSession]]

@@ -9,9 +9,9 @@ from typing import Any
 
 import attrs
 
-from syllable_async._pages import ItemIterator, PageIterator
-from syllable_async._query import ListQuery, at_least
-from syllable_async.models import ListResponseSession
+from ._pages import ItemIterator, PageIterator
+from ._query import ListQuery, at_least
+from .models import ListResponseSession
 
 __all__ = ["FetchPage", "ItemIterator", "ListQuery", "PageIterator", "Pager"]
 

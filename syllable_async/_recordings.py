@@ -9,10 +9,10 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from types import TracebackType
 from typing import Protocol, Self, TypeVar
 
-from syllable_async._ranges import Verified
-from syllable_async._saving import SavedRecording, Writer
-from syllable_async._source import MAX_BYTES, Opener, Pace, Source
-from syllable_async.errors import IncompleteRecordingError, RecordingError, SyllableConnectionError
+from ._ranges import Verified
+from ._saving import SavedRecording, Writer
+from ._source import MAX_BYTES, Opener, Pace, Source
+from .errors import IncompleteRecordingError, RecordingError, SyllableConnectionError
 
 T = TypeVar("T")
 

@@ -23,7 +23,7 @@ from typing import Self
 
 import attrs
 
-from syllable_async._ranges import Verified
+from ._ranges import Verified
 
 BLOCK = 2**20
 """Bytes handed to the thread at a time."""

@@ -6,10 +6,10 @@ import asyncio
 import hashlib
 from collections.abc import Awaitable, Callable, Mapping
 
-from syllable_async import _ranges
-from syllable_async._ranges import Verified
-from syllable_async._wire import ByteReply
-from syllable_async.errors import (
+from . import _ranges
+from ._ranges import Verified
+from ._wire import ByteReply
+from .errors import (
     APIError,
     IncompleteRecordingError,
     RecordingChangedError,

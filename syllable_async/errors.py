@@ -159,10 +159,18 @@ class SyllableConnectionError(SyllableError):
         attempts: how many requests this call sent.
         outcome_unknown: True when the request may have reached the server. A call that changes something may
             then have happened; it was not repeated.
+        transient: False where trying again cannot help, as with a certificate that is not trusted.
     """
 
     def __init__(
-        self, reason: str, *, method: str = "", path: str = "", attempts: int = 1, outcome_unknown: bool = True
+        self,
+        reason: str,
+        *,
+        method: str = "",
+        path: str = "",
+        attempts: int = 1,
+        outcome_unknown: bool = True,
+        transient: bool = True,
     ) -> None:
         super().__init__()
         self.reason = reason
@@ -170,6 +178,7 @@ class SyllableConnectionError(SyllableError):
         self.path = path
         self.attempts = attempts
         self.outcome_unknown = outcome_unknown
+        self.transient = transient
 
     def __str__(self) -> str:
         where = f" ({self.method} {self.path}, attempt {self.attempts})" if self.method else ""

@@ -1,0 +1,88 @@
+"""The four operations of the API in one go: walk the sessions, read one and its summary, download its recording.
+
+Run it with `python examples/quickstart.py`. With SYLLABLESDK_API_KEY_HEADER set it talks to the real API (another
+address goes into SYLLABLE_BASE_URL); without a key it starts a server of its own, full of invented sessions.
+Recordings are saved into ./recordings.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import wave
+from contextlib import AsyncExitStack
+from itertools import islice
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
+from rich.table import Table
+
+from syllable_async import AsyncSyllableClient, RecordingStream, Session, SyllableError
+from syllable_async.testing import FakeSyllable
+
+FOLDER = Path("recordings")
+console = Console()
+
+
+async def connect(stack: AsyncExitStack) -> AsyncSyllableClient:
+    """A client of the real API if there is a key, else of a fake one that lives as long as `stack`."""
+    if os.environ.get("SYLLABLESDK_API_KEY_HEADER"):
+        base_url = os.environ.get("SYLLABLE_BASE_URL", "https://api.syllable.cloud")
+        return await stack.enter_async_context(AsyncSyllableClient(base_url=base_url))
+    server = await stack.enter_async_context(FakeSyllable(sessions=250))
+    console.print(f"No SYLLABLESDK_API_KEY_HEADER in the environment: using a fake API at {server.url}\n")
+    return await stack.enter_async_context(AsyncSyllableClient(server.api_key, base_url=server.url))
+
+
+def print_table(sessions: list[Session]) -> None:
+    table = Table(title=f"The first of {len(sessions)} sessions")
+    for column in ("when", "session", "agent", "seconds", "direction"):
+        table.add_column(column, justify="right" if column == "seconds" else "left")
+    for session in islice(sessions, 10):
+        table.add_row(
+            f"{session.timestamp:%Y-%m-%d %H:%M:%S}",
+            session.session_id or "?",
+            session.agent_name or "?",
+            "?" if session.duration is None else f"{session.duration:.1f}",
+            {True: "outbound", False: "inbound", None: "?"}[session.is_outbound],
+        )
+    console.print(table)
+
+
+async def download(recording: RecordingStream, folder: Path) -> None:
+    columns = TextColumn("recording"), BarColumn(), DownloadColumn(), TransferSpeedColumn()
+    with Progress(*columns, console=console) as bars:
+        bar = bars.add_task("recording", total=None)
+        saved = await recording.save(folder, progress=lambda done, total: bars.update(bar, completed=done, total=total))
+    console.print(f"Saved {saved.path} ({saved.size} bytes, sha256 {saved.sha256[:16]}…), verified by {saved.verified}")
+    if saved.path.suffix == ".wav":
+        with wave.open(str(saved.path)) as audio:
+            console.print(f"It plays for {audio.getnframes() / audio.getframerate():.1f} s")
+
+
+async def main() -> None:
+    async with AsyncExitStack() as stack:
+        client = await connect(stack)
+        sessions = [session async for session in client.sessions.list().items(max_items=1_000)]
+        print_table(sessions)
+        for listed in sessions:
+            if listed.session_id is None or not listed.duration:
+                continue
+            recordings = await client.sessions.recordings(listed.session_id)
+            if not recordings:
+                continue
+            session = await client.sessions.get_by_id(listed.session_id)
+            summary = await client.sessions.get_full_summary(listed.session_id)
+            console.print(f"\n{session}\nSummary: {summary.summary or '-'}\nRating: {summary.rating or '-'}\n")
+            await download(recordings[0], FOLDER)
+            return
+        console.print("No session has a recording.")
+
+
+if __name__ == "__main__":
+    FOLDER.mkdir(exist_ok=True)
+    try:
+        asyncio.run(main())
+    except SyllableError as error:
+        raise SystemExit(f"The API could not be used: {error}") from None

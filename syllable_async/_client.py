@@ -1,0 +1,227 @@
+"""The client: its settings, its lifetime, `.sessions`, and `.request` for the rest of the API."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import platform
+import time
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from types import TracebackType
+from typing import Any, ClassVar, NoReturn, Self, TypeVar, cast
+
+import aiohttp
+import attrs
+import msgspec
+from cattrs.preconf.msgspec import MsgspecJsonConverter
+from tenacity import AsyncRetrying
+
+from ._converter import decode, make_converter
+from ._http import Connections
+from ._policy import Clock, RetryPolicy, Throttle
+from ._replies import request_id
+from ._retry import Retrier, Sleep
+from ._sessions import Sessions
+from ._transport import KeySource, Transport
+from ._trust import check_base_url, check_headers, check_key
+from ._wire import any_request
+
+__version__ = "0.1.0"
+
+T = TypeVar("T")
+ENV_KEY = "SYLLABLESDK_API_KEY_HEADER"
+_USER_AGENT = f"syllable_async/{__version__} aiohttp/{aiohttp.__version__} Python/{platform.python_version()}"
+
+
+def _monotonic() -> float:
+    return time.monotonic()
+
+
+@attrs.frozen(kw_only=True)
+class RawResponse:
+    """A successful reply of `client.request`.
+
+    Attributes:
+        status: the HTTP status.
+        headers: names in lower case.
+        body: decompressed.
+        request_id: the server's id of the request, if a header gave one.
+        attempts: how many requests it took.
+    """
+
+    status: int
+    headers: Mapping[str, str] = attrs.field(repr=False)
+    body: bytes = attrs.field(repr=False)
+    request_id: str | None
+    attempts: int
+    _converter: MsgspecJsonConverter = attrs.field(repr=False, eq=False, alias="converter")
+
+    def json(self) -> Any:
+        """The body's JSON as dicts and lists; `ResponseValidationError` where it is none."""
+        return decode(self.body, object)
+
+    def decode(self, cls: type[T]) -> T:
+        """The body as `cls`; `ResponseValidationError` where it does not fit."""
+        return decode(self.body, cls, self._converter)
+
+
+class AsyncSyllableClient:
+    """A client of the Syllable API. Make one for each event loop and keep it: it pools connections.
+
+    Use it with `async with`, or call `aclose`. Making it opens nothing and needs no running loop.
+
+    Args:
+        api_key: the key, or a function (plain or async) that gives it and is asked for each request, so that keys can
+            be rotated. None takes the environment variable `SYLLABLESDK_API_KEY_HEADER`.
+        base_url: https, or http on this machine.
+        session: an aiohttp session to borrow. It is never closed and no header is set on it; proxies, TLS, pool size
+            and tracing are set up there. None: a session of the client's own, which takes nothing from the environment.
+        retries: a `RetryPolicy`, or a tenacity `AsyncRetrying` whose attempts, wait and retry condition are used.
+        timeout: seconds for one attempt, or for a recording the longest silence. Waiting for a free connection does not
+            count. None: no limit but the policy's deadline.
+        headers: sent with every request to the API.
+        converter: from `make_converter()`, with hooks of your own.
+        allow_insecure_http: let the key travel unencrypted to a host that is not this machine.
+
+    Raises:
+        ValueError: a key, URL, header or number that cannot be right; secrets are not shown.
+    """
+
+    sessions: Sessions
+    _clock: ClassVar[Clock] = staticmethod(_monotonic)
+    _sleep: ClassVar[Sleep] = staticmethod(asyncio.sleep)
+
+    def __init__(
+        self,
+        api_key: str | Callable[[], str | Awaitable[str]] | None = None,
+        *,
+        base_url: str = "https://api.syllable.cloud",
+        session: aiohttp.ClientSession | None = None,
+        retries: RetryPolicy | AsyncRetrying | None = None,
+        timeout: float | None = 30.0,
+        headers: Mapping[str, str] | None = None,
+        converter: MsgspecJsonConverter | None = None,
+        allow_insecure_http: bool = False,
+    ) -> None:
+        base = check_base_url(base_url, allow_insecure_http=allow_insecure_http)
+        if session is not None and not isinstance(session, aiohttp.ClientSession):
+            raise TypeError("session must be an aiohttp.ClientSession")
+        own = {"User-Agent": _USER_AGENT, "Accept": "application/json"}
+        transport = Transport(
+            base=base,
+            key=_key_source(api_key),
+            connections=Connections(session),
+            retrier=Retrier(_check_policy(retries) or RetryPolicy(), Throttle(type(self)._clock), type(self)._sleep),
+            timeout=_check_timeout(timeout),
+            headers={**own, **check_headers(headers or {})},
+        )
+        self._set_up(transport, _check_converter(converter), is_view=False)
+
+    def _set_up(self, transport: Transport, converter: MsgspecJsonConverter, *, is_view: bool) -> None:
+        self._transport = transport
+        self._converter = converter
+        self._is_view = is_view
+        self.sessions = Sessions(transport, converter)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self._transport.base} api_key='***'>"
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("an AsyncSyllableClient holds a key and connections and cannot be pickled: make one there")
+
+    async def request(
+        self,
+        method: str,
+        *segments: str,
+        query: Mapping[str, object] | Iterable[tuple[str, object]] | None = None,
+        json: Any = None,
+        retries: RetryPolicy | AsyncRetrying | None = None,
+    ) -> RawResponse:
+        """Call any endpoint of the API with this client's key, retries, limits and errors.
+
+        Args:
+            method: an HTTP method. Calls other than GET, HEAD and OPTIONS are retried only where they certainly never
+                arrived.
+            segments: the path, each segment percent-encoded: `"api", "v1", "agents", agent_id`. A first one that starts
+                with a slash is taken as it is, for a path with a slash at its end: `"/api/v1/agents/"`.
+            query: a mapping or pairs; a list, tuple or set repeats its name, `None` is left out.
+            json: sent as the body where it is not None; attrs classes, datetimes and enums are understood.
+            retries: in place of the client's policy.
+        """
+        body = None if json is None else msgspec.json.encode(json)
+        request = any_request(method, segments, query, body)
+        reply = await self._transport.send(request, retries)
+        return RawResponse(
+            status=reply.status,
+            headers={name.lower(): value for name, value in reply.headers.items()},
+            body=reply.body,
+            request_id=request_id(reply.headers),
+            attempts=reply.attempts,
+            converter=self._converter,
+        )
+
+    def with_options(
+        self,
+        *,
+        retries: RetryPolicy | AsyncRetrying | None = None,
+        timeout: float | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Self:
+        """A view with other settings that shares connections, retry quota and pause; closing it closes nothing.
+
+        What is not given stays as it is; `headers` are added to the client's.
+        """
+        old = self._transport
+        view = object.__new__(type(self))
+        transport = attrs.evolve(
+            old,
+            retrier=old.retrier.using(_check_policy(retries)),
+            timeout=old.timeout if timeout is None else _check_timeout(timeout),
+            headers={**old.headers, **check_headers(headers or {})},
+        )
+        view._set_up(transport, self._converter, is_view=True)
+        return view
+
+    async def aclose(self) -> None:
+        """Close the connections, unless they are borrowed. The client cannot be used afterwards."""
+        if not self._is_view:
+            await self._transport.connections.aclose()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+
+def _key_source(api_key: object) -> KeySource:
+    if callable(api_key):
+        return cast("KeySource", api_key)
+    if api_key is not None:
+        return check_key(api_key)
+    key = os.environ.get(ENV_KEY)
+    if not key:
+        raise ValueError(f"no API key: give api_key, or set the environment variable {ENV_KEY}")
+    return check_key(key)
+
+
+def _check_policy(retries: object) -> RetryPolicy | AsyncRetrying | None:
+    if retries is None or isinstance(retries, RetryPolicy | AsyncRetrying):
+        return retries
+    raise TypeError("retries must be a RetryPolicy or a tenacity AsyncRetrying")
+
+
+def _check_timeout(timeout: float | None) -> float | None:
+    if timeout is not None and not (isinstance(timeout, int | float) and 0 < timeout < float("inf")):
+        raise ValueError("timeout must be a positive number of seconds, or None")
+    return timeout
+
+
+def _check_converter(converter: object) -> MsgspecJsonConverter:
+    if converter is None:
+        return make_converter()
+    if not isinstance(converter, MsgspecJsonConverter):
+        raise TypeError("converter must come from make_converter()")
+    return converter

@@ -1,0 +1,223 @@
+"""Trying again by a policy: one plain attempt, and tenacity only for what failed."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from inspect import isawaitable
+from typing import Any, TypeVar, cast
+
+import attrs
+from tenacity import AsyncRetrying, RetryCallState, stop_after_attempt, wait_random_exponential
+
+from ._policy import Call, RetryPolicy, Throttle
+from ._wire import Request
+from .errors import APIError, RateLimitError, SyllableConnectionError, SyllableError, SyllableTimeoutError
+
+T = TypeVar("T")
+Sleep = Callable[[float], Awaitable[None]]
+logger = logging.getLogger("syllable_async")
+
+
+Attempt = Callable[[Call], Awaitable[T]]
+
+
+@attrs.frozen
+class Retrier:
+    """Runs attempts by a policy. A first attempt that succeeds pays for none of this; the rest is tenacity's."""
+
+    policy: RetryPolicy | AsyncRetrying
+    throttle: Throttle
+    sleep: Sleep = asyncio.sleep
+
+    async def run(self, attempt: Attempt[T], request: Request, *, deadline: bool = True) -> T:
+        """Call `attempt` until it succeeds or the policy gives up; then its last error is raised.
+
+        `deadline=False` leaves the policy's deadline out: for streams, which have limits of their own.
+        """
+        seconds = self.rules.deadline if deadline else None
+        call = Call(None if seconds is None else self.throttle.clock() + seconds, seconds)
+        try:
+            result = await self._paced(attempt, call, request)
+        except SyllableError as error:
+            failure = error
+        else:
+            self.throttle.give_back()
+            return result
+        return await self._again(attempt, call, request, failure)
+
+    def using(self, policy: RetryPolicy | AsyncRetrying | None) -> Retrier:
+        """The same brakes with another policy; None: this one."""
+        return self if policy is None else attrs.evolve(self, policy=policy)
+
+    @property
+    def rules(self) -> RetryPolicy:
+        """Deadline and Retry-After stay ours where the policy is a tenacity object."""
+        return self.policy if isinstance(self.policy, RetryPolicy) else _DEFAULT
+
+    async def _paced(self, attempt: Attempt[T], call: Call, request: Request) -> T:
+        """One attempt, after the pause that a 429 has asked of the whole client."""
+        while (now := self.throttle.clock()) < self.throttle.paused_until:
+            if call.deadline_at is not None and self.throttle.paused_until > call.deadline_at:
+                raise SyllableTimeoutError(
+                    "deadline",
+                    call.deadline or 0.0,
+                    method=request.method,
+                    path=request.template,
+                    attempts=call.sent,
+                    outcome_unknown=False,
+                )
+            await self.sleep(self.throttle.paused_until - now)
+        try:
+            return await attempt(call)
+        except RateLimitError as error:
+            if error.retry_after is not None and error.retry_after <= self.rules.max_retry_after:
+                self.throttle.pause(error.retry_after)
+            raise
+
+    async def _again(self, attempt: Attempt[T], call: Call, request: Request, failure: SyllableError) -> T:
+        first: SyllableError | None = failure
+
+        async def attempts() -> T:
+            nonlocal first
+            if first is not None:  # the attempt that was made before tenacity was needed
+                error, first = first, None
+                raise error
+            return await self._paced(attempt, call, request)
+
+        judge = _Judge(self.rules, self.throttle, call, request)
+        result = cast("T", await self._recipe(judge)(attempts))
+        self.throttle.give_back(self.throttle.COST * max(1, judge.retries))
+        return result
+
+    def _recipe(self, judge: _Judge) -> AsyncRetrying:
+        rules: dict[str, Any] = {"sleep": self.sleep, "reraise": True, "retry_error_callback": None}
+        if isinstance(self.policy, AsyncRetrying):
+            users = self.policy
+            judge.before_sleep = users.before_sleep
+            return users.copy(
+                stop=judge.stop_when(users.stop),
+                wait=judge.wait_for(users.wait),
+                retry=judge.retry_if(users.retry),
+                before_sleep=judge.tell,
+                **rules,
+            )
+        return AsyncRetrying(
+            stop=judge.stop_when(stop_after_attempt(self.policy.max_attempts)),
+            wait=judge.wait_for(wait_random_exponential(self.policy.initial, self.policy.maximum)),
+            retry=judge.retry_if(None),
+            before_sleep=judge.tell,
+            **rules,
+        )
+
+
+@attrs.frozen
+class StreamRetrier:
+    """The attempts of one recording: by the same policy and brakes, without a limit on the whole."""
+
+    retrier: Retrier
+    request: Request
+
+    async def run(self, attempt: Callable[[int], Awaitable[T]]) -> T:
+        """`attempt(1)`, and after an error that may pass `attempt(2)` and so on; the last error is raised."""
+        number = 0
+
+        async def next_attempt(_: Call) -> T:
+            nonlocal number
+            number += 1
+            return await attempt(number)
+
+        return await self.retrier.run(next_attempt, self.request, deadline=False)
+
+
+_DEFAULT = RetryPolicy()
+_Rule = Callable[[RetryCallState], Any]
+
+
+class _Judge:
+    """tenacity's questions about one call, answered: is it worth it, how long to wait, is it over."""
+
+    def __init__(self, rules: RetryPolicy, throttle: Throttle, call: Call, request: Request) -> None:
+        self.rules = rules
+        self.throttle = throttle
+        self.call = call
+        self.request = request
+        self.retries = 0
+        self.before_sleep: Any = None
+
+    def retry_if(self, users: Any) -> _Rule:
+        async def retry(state: RetryCallState) -> bool:
+            error = state.outcome.exception() if state.outcome else None
+            if not isinstance(error, SyllableError) or not _may_repeat(error, self.request):
+                return False
+            return bool(await _ask(users, state)) if users else _is_transient(error, self.rules)
+
+        return retry
+
+    def wait_for(self, backoff: Any) -> _Rule:
+        async def wait(state: RetryCallState) -> float:
+            asked = _asked(state)
+            return float(await _ask(backoff, state)) if asked is None else asked
+
+        return wait
+
+    def stop_when(self, limit: Any) -> _Rule:
+        async def stop(state: RetryCallState) -> bool:
+            asked = _asked(state)
+            over = await _ask(limit, state) or (asked is not None and asked > self.rules.max_retry_after)
+            over = over or self._too_late(state.upcoming_sleep) or not self.throttle.take()
+            if over:
+                logger.warning(
+                    "%s %s: giving up after attempt %d: %s",
+                    self.request.method, self.request.template, state.attempt_number, _reason(state),
+                )  # fmt: skip
+            return bool(over)
+
+        return stop
+
+    def _too_late(self, delay: float) -> bool:
+        return self.call.deadline_at is not None and self.throttle.clock() + delay >= self.call.deadline_at
+
+    async def tell(self, state: RetryCallState) -> None:
+        """Before a sleep: log, and call the user's hooks."""
+        self.retries += 1
+        error, delay = cast("SyllableError", state.outcome and state.outcome.exception()), state.upcoming_sleep
+        logger.info(
+            "%s %s: attempt %d failed: %s; next in %.3f s",
+            self.request.method, self.request.template, state.attempt_number, _reason(state), delay,
+        )  # fmt: skip
+        if self.rules.on_retry is not None:
+            self.rules.on_retry(state.attempt_number, error, delay)
+        if self.before_sleep is not None:
+            await _ask(self.before_sleep, state)
+
+
+async def _ask(rule: Any, state: RetryCallState) -> Any:
+    """Rules of tenacity's may be plain or async."""
+    answer = rule(state)
+    return await answer if isawaitable(answer) else answer
+
+
+def _asked(state: RetryCallState) -> float | None:
+    return getattr(state.outcome.exception() if state.outcome else None, "retry_after", None)
+
+
+def _reason(state: RetryCallState) -> str:
+    error = state.outcome.exception() if state.outcome else None
+    return f"HTTP {error.status}" if isinstance(error, APIError) else getattr(error, "reason", type(error).__name__)
+
+
+def _is_transient(error: SyllableError, rules: RetryPolicy) -> bool:
+    if isinstance(error, APIError):
+        return error.status in rules.statuses
+    return isinstance(error, SyllableConnectionError) and error.transient and getattr(error, "limit", "") != "deadline"
+
+
+def _may_repeat(error: SyllableError, request: Request) -> bool:
+    """Whether sending again can do no harm: the call is safe to repeat, or it certainly was not acted upon."""
+    if request.repeatable:
+        return True
+    if isinstance(error, APIError):
+        return error.status in {429, 503} and error.retry_after is not None
+    return isinstance(error, SyllableConnectionError) and not error.outcome_unknown

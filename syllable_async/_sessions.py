@@ -1,0 +1,197 @@
+"""The endpoints of the sessions API. Every path of it stands here, once."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Awaitable, Callable, Collection, Iterable
+from datetime import datetime
+from functools import partial
+from typing import TypeVar
+
+from cattrs.preconf.msgspec import MsgspecJsonConverter
+from tenacity import AsyncRetrying
+from yarl import URL
+
+from ._converter import decode
+from ._pagination import Pager
+from ._policy import RetryPolicy
+from ._query import ListQuery
+from ._recordings import RecordingStream
+from ._retry import StreamRetrier
+from ._saving import stem
+from ._streams import Opening
+from ._transport import Transport
+from ._trust import check_recording_url, same_origin
+from ._wire import Request, segment
+from .errors import RecordingError, UntrustedRecordingURLError
+from .models import (
+    ListResponseSession,
+    OrderByDirection,
+    Session,
+    SessionProperties,
+    SessionRecordingResponse,
+    SessionSummaryResponse,
+)
+
+T = TypeVar("T")
+Retries = RetryPolicy | AsyncRetrying | None
+
+_LIST = "/api/v1/sessions/"
+_BY_ID = "/api/v1/sessions/{session_id}"
+_FULL_SUMMARY = "/api/v1/sessions/full-summary/{session_id}"
+_RECORDING_URLS = "/api/v1/sessions/recording/{session_id}"
+_RECORDING_STREAM = "/api/v1/sessions/recording/stream"
+
+
+class Sessions:
+    """The sessions of one organisation; `client.sessions`.
+
+    Every call takes `retries=`, a `RetryPolicy` (or a tenacity `AsyncRetrying`) in place of the client's, and raises
+    the errors under `SyllableError`: `APIError` and its classes for what the API refused, `SyllableConnectionError`
+    where no whole answer came, `ResponseValidationError` where the answer is not what the schema says. Wrong arguments
+    raise `ValueError` or `TypeError` before anything is sent.
+    """
+
+    def __init__(self, transport: Transport, converter: MsgspecJsonConverter) -> None:
+        self._transport = transport
+        self._converter = converter
+
+    def list(
+        self,
+        *,
+        page: int | None = None,
+        limit: int | None = None,
+        search_fields: Iterable[SessionProperties | str] | None = None,
+        search_field_values: Iterable[str] | None = None,
+        order_by: SessionProperties | str | None = None,
+        order_by_direction: OrderByDirection | str | None = None,
+        fields: Iterable[SessionProperties | str] | None = None,
+        start_datetime: datetime | str | None = None,
+        end_datetime: datetime | str | None = None,
+        retries: Retries = None,
+    ) -> Pager:
+        """Sessions that match, page by page: `GET /api/v1/sessions/`. Nothing is sent yet.
+
+        `await` the result for the one page asked for, `async for` over it for every session from that page on, or use
+        its `items`, `pages`, `snapshot` and `follow`.
+
+        Args:
+            page: 0-based; the API starts at 0.
+            limit: sessions a page; the API gives 25. A walk without it asks for 100.
+            search_fields: properties to filter by, all of which must match.
+            search_field_values: the value for each of `search_fields`, by index.
+            order_by: property to sort by. The API documents no default order.
+            order_by_direction: `"asc"` or `"desc"`.
+            fields: properties to return; the others are None then. Without it all are returned.
+            start_datetime: earliest time, an aware `datetime`, or a string that is sent as it is.
+            end_datetime: latest time, likewise. Whether a bound is inclusive the API does not say.
+            retries: in place of the client's policy.
+        """
+        query = ListQuery.make(
+            page=page,
+            limit=limit,
+            search_fields=search_fields,
+            search_field_values=search_field_values,
+            order_by=order_by,
+            order_by_direction=order_by_direction,
+            fields=fields,
+            start_datetime=start_datetime,
+            end_datetime=end_datetime,
+        )
+        return Pager(partial(self._page, retries), query)
+
+    async def _page(self, retries: Retries, query: ListQuery) -> ListResponseSession:
+        request = Request(method="GET", template=_LIST, path=_LIST, query=query.pairs())
+        return await self._fetch(request, ListResponseSession, retries)
+
+    async def get_by_id(self, session_id: str, *, retries: Retries = None) -> Session:
+        """One session: `GET /api/v1/sessions/{session_id}`. `NotFoundError` where there is none."""
+        return await self._fetch(_about(_BY_ID, session_id), Session, retries)
+
+    async def get_full_summary(self, session_id: str, *, retries: Retries = None) -> SessionSummaryResponse:
+        """A session's summary and rating: `GET /api/v1/sessions/full-summary/{session_id}`."""
+        return await self._fetch(_about(_FULL_SUMMARY, session_id), SessionSummaryResponse, retries)
+
+    async def generate_recording_urls(self, session_id: str, *, retries: Retries = None) -> SessionRecordingResponse:
+        """Fresh URLs of a session's recordings: `POST /api/v1/sessions/recording/{session_id}`.
+
+        The URLs hold tokens: do not log them. Minting them again does no harm, so the call is retried like a GET.
+        """
+        return await self._fetch(_about(_RECORDING_URLS, session_id, method="POST"), SessionRecordingResponse, retries)
+
+    def stream_recording(self, token: str, *, retries: Retries = None) -> RecordingStream:
+        """The recording behind a token: `GET /api/v1/sessions/recording/stream`. Nothing is sent before it is opened.
+
+        Args:
+            token: the `token` of a URL from `generate_recording_urls`. `recordings` does that part by itself, and can
+                also mint again when the token expires midway.
+            retries: in place of the client's policy.
+        """
+        name = f"recording-{hashlib.sha256(token.encode(errors='replace')).hexdigest()[:12]}"
+        return self._stream(self._own(token), name, retries)
+
+    async def recordings(
+        self, session_id: str, *, allow_hosts: Collection[str] = (), retries: Retries = None
+    ) -> tuple[RecordingStream, ...]:
+        """A session's recordings, unopened; empty where there are none. Each can mint its URL again.
+
+        Args:
+            session_id: the session.
+            allow_hosts: `host` or `host:port` that recordings may lie on although it is not https or a literal
+                address. Foreign hosts never see the key.
+            retries: in place of the client's policy.
+
+        Raises:
+            UntrustedRecordingURLError: a URL that is neither the API's own nor https, or that carries a user name.
+        """
+        urls = (await self.generate_recording_urls(session_id, retries=retries)).recordings or ()
+        openings = [self._opening(url, allow_hosts) for url in urls]
+        return tuple(
+            self._stream(opening, stem(session_id, index), retries, partial(self._mint, session_id, index, allow_hosts))
+            for index, opening in enumerate(openings)
+        )
+
+    def _stream(
+        self, opening: Opening, name: str, retries: Retries, mint: Callable[[], Awaitable[Opening]] | None = None
+    ) -> RecordingStream:
+        retrier = StreamRetrier(self._transport.retrier.using(retries), opening.request)
+        return RecordingStream(opening, retrier=retrier, timeout=self._transport.timeout, mint=mint, name=name)
+
+    async def _mint(self, session_id: str, index: int, allow_hosts: Collection[str]) -> Opening:
+        urls = (await self.generate_recording_urls(session_id)).recordings or ()
+        if index >= len(urls):
+            raise RecordingError("the session no longer has this recording")
+        return self._opening(urls[index], allow_hosts)
+
+    def _opening(self, url: str, allow_hosts: Collection[str]) -> Opening:
+        """How to open a URL that the API gave: its own through the endpoint with the key, a foreign one without."""
+        base = URL(self._transport.base)
+        try:
+            target = URL(url)
+            own = target.absolute and target.user is None and same_origin(target, base)
+        except ValueError:
+            raise UntrustedRecordingURLError("the recording's URL cannot be read") from None
+        if not own:
+            foreign = check_recording_url(url, allow_hosts)
+            request = Request(method="GET", template="(recording on another host)", path="")
+            return Opening(transport=self._transport, request=request, at=foreign, allow_hosts=allow_hosts)
+        token = target.query.get("token")
+        if not token or target.path != base.path.rstrip("/") + _RECORDING_STREAM:
+            raise UntrustedRecordingURLError("the recording's URL on the API's own host is not the stream's")
+        return self._own(token, allow_hosts)
+
+    def _own(self, token: str, allow_hosts: Collection[str] = ()) -> Opening:
+        segment(token, "token")  # for its checks: a token has no use for control characters either
+        query = (("token", token),)
+        request = Request(method="GET", template=_RECORDING_STREAM, path=_RECORDING_STREAM, query=query)
+        return Opening(transport=self._transport, request=request, allow_hosts=allow_hosts)
+
+    async def _fetch(self, request: Request, cls: type[T], retries: Retries) -> T:
+        """The road, there and back."""
+        reply = await self._transport.send(request, retries)
+        return decode(reply.body, cls, self._converter)
+
+
+def _about(template: str, session_id: str, *, method: str = "GET") -> Request:
+    path = template.replace("{session_id}", segment(session_id, "session_id"))
+    return Request(method=method, template=template, path=path)

@@ -1,0 +1,137 @@
+"""One attempt at a recording: redirects followed by hand, the key shown to its own origin only."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Collection, Mapping
+
+import aiohttp
+import attrs
+from yarl import URL
+
+from ._http import FAILURES, Body, connection_error
+from ._policy import Call
+from ._transport import KEY_HEADER, Transport
+from ._trust import check_recording_url, same_origin
+from ._wire import ByteReply, Framing, Request
+from .errors import RecordingError, SyllableError
+
+MAX_REDIRECTS = 5
+REDIRECTS = frozenset({301, 302, 303, 307, 308})
+
+
+@attrs.frozen(eq=False, repr=False, kw_only=True)
+class Opening:
+    """Opens a recording's bytes, each time with one request and its redirects.
+
+    Attributes:
+        at: a foreign address that was checked; it and what it redirects to never see the key. None: our own endpoint.
+        allow_hosts: as in `check_recording_url`, for the redirects.
+    """
+
+    transport: Transport
+    request: Request
+    at: URL | None = None
+    allow_hosts: Collection[str] = ()
+    call: Call = attrs.field(factory=lambda: Call(None, None))
+
+    async def __call__(self, headers: Mapping[str, str]) -> ByteReply:
+        """A reply with a 2xx status, its headers within `timeout`; `headers` are the range's."""
+        if self.at is None:
+            outcome = await self.transport.with_key(lambda key: self._open(headers, key))
+        else:
+            outcome = await self._open(headers, "")
+        if isinstance(outcome, SyllableError):
+            raise outcome
+        return outcome
+
+    async def _open(self, headers: Mapping[str, str], key: str) -> _Stream | SyllableError:
+        transport, call = self.transport, self.call
+        session = transport.connections.session()
+        deadline = transport.retrier.rules.deadline
+        if not await transport.take_slot(deadline):
+            return transport.timed_out(self.request, call, "deadline", deadline, sent=False)
+        outcome: _Stream | SyllableError = RecordingError("it was cancelled")
+        started = transport.retrier.throttle.clock()
+        call.sent += 1
+        try:
+            async with asyncio.timeout(transport.timeout):
+                outcome = await self._follow(session, headers, key)
+        except TimeoutError:
+            outcome = transport.timed_out(self.request, call, "timeout", transport.timeout)
+        except FAILURES as error:
+            outcome = connection_error(error, self.request, call.sent)
+        except SyllableError as error:
+            outcome = error.with_traceback(None)
+        finally:
+            if not isinstance(outcome, _Stream):
+                transport.connections.slots.release()
+        transport.log(self.request, call, outcome, started)
+        return outcome
+
+    async def _follow(
+        self, session: aiohttp.ClientSession, headers: Mapping[str, str], key: str
+    ) -> _Stream | SyllableError:
+        """Follow redirects (RFC 9110 §15.4) until something else comes. An origin once left is not trusted again."""
+        url = self.at or self.transport.url(self.request)
+        for _ in range(MAX_REDIRECTS + 1):
+            response = await session.get(
+                url,
+                headers={**self._headers(key), **headers},
+                allow_redirects=False,
+                middlewares=self.transport.connections.middlewares,
+            )
+            location = response.headers.get("Location")
+            if response.status not in REDIRECTS or location is None:
+                return await self._arrived(response)
+            response.close()
+            target = self._target(url, location, own=bool(key))
+            key = key if same_origin(target, url) else ""
+            url = target
+        return RecordingError(f"more than {MAX_REDIRECTS} redirects")
+
+    async def _arrived(self, response: aiohttp.ClientResponse) -> _Stream | SyllableError:
+        if not 200 <= response.status < 300:
+            return await self.transport.failure(response, self.request, self.call)
+        return _Stream(Body(response), self.request, self.call.sent, self.transport.connections.slots.release)
+
+    def _headers(self, key: str) -> dict[str, str]:
+        plain = {"Accept": "*/*", "Accept-Encoding": "identity"}
+        if not key:  # headers that the user added are for the API alone
+            return {"User-Agent": self.transport.headers["User-Agent"], **plain}
+        return {**self.transport.headers, **plain, KEY_HEADER: key}
+
+    def _target(self, url: URL, location: str, *, own: bool) -> URL:
+        try:
+            target = url.join(URL(location, encoded=True))
+        except ValueError:
+            target = URL()
+        if own and target.user is None and same_origin(target, url):
+            return target
+        return check_recording_url(str(target), self.allow_hosts)
+
+
+class _Stream:
+    """A `ByteReply` over aiohttp's response; it holds a connection until it is closed."""
+
+    def __init__(self, body: Body, request: Request, attempts: int, release: Callable[[], None]) -> None:
+        self.status = body.response.status
+        self.headers: Mapping[str, str] = body.response.headers
+        self.framing: Framing = body.framing
+        self._body = body
+        self._request = request
+        self._attempts = attempts
+        self._release: Callable[[], None] | None = release
+
+    async def read(self) -> bytes:
+        try:
+            return await self._body.read()
+        except FAILURES as error:
+            problem = connection_error(error, self._request, self._attempts)
+        raise problem
+
+    async def aclose(self) -> None:
+        release, self._release = self._release, None
+        if release is not None:
+            self._body.response.close()
+            release()

@@ -1,0 +1,182 @@
+"""The road of a request: key, deadline, retry, one attempt; and back: a reply, or an error of ours."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
+from inspect import isawaitable
+from typing import TypeVar
+from urllib.parse import urlencode
+
+import aiohttp
+import attrs
+from tenacity import AsyncRetrying
+from yarl import URL
+
+from ._http import FAILURES, Body, Connections, connection_error
+from ._policy import Call, Clock, RetryPolicy
+from ._replies import status_error
+from ._retry import Retrier
+from ._trust import check_key
+from ._wire import Reply, Request
+from .errors import (
+    APIError,
+    AuthenticationError,
+    ResponseValidationError,
+    SyllableError,
+    SyllableTimeoutError,
+)
+
+KEY_HEADER = "Syllable-API-Key"
+MAX_JSON = 64 * 2**20
+MAX_ERROR_BODY = 64 * 2**10
+KeySource = str | Callable[[], str | Awaitable[str]]
+T = TypeVar("T")
+logger = logging.getLogger("syllable_async")
+
+
+@attrs.frozen(eq=False, repr=False)
+class Transport:
+    """The one way to the network. It knows addresses and the key, and nothing of models.
+
+    Failures travel as values through every frame that has the key in a local variable, and are raised above them:
+    a traceback keeps its frames alive.
+    """
+
+    base: str
+    key: KeySource
+    connections: Connections
+    retrier: Retrier
+    timeout: float | None
+    headers: Mapping[str, str]
+    wall_clock: Clock = time.time
+
+    async def send(self, request: Request, retries: RetryPolicy | AsyncRetrying | None = None) -> Reply:
+        """The whole reply of a successful call; anything else is raised."""
+        return await self.retrier.using(retries).run(partial(self._attempt, request), request)
+
+    async def _attempt(self, request: Request, call: Call) -> Reply:
+        outcome = await self.with_key(partial(self._exchange, request, call))
+        if isinstance(outcome, SyllableError):
+            raise outcome
+        return outcome
+
+    async def with_key(self, exchange: Callable[[str], Awaitable[T]]) -> T:
+        """One exchange; a second one after a 401 if a callable key has changed meanwhile."""
+        if isinstance(self.key, str):
+            return await exchange(self.key)
+        key = await self._ask_key(self.key)
+        outcome = await exchange(key)
+        if isinstance(outcome, AuthenticationError):
+            newer = await self._ask_key(self.key)
+            if newer != key:
+                outcome = await exchange(newer)
+        return outcome
+
+    async def _ask_key(self, source: Callable[[], str | Awaitable[str]]) -> str:
+        answer = source()
+        return check_key(await answer if isawaitable(answer) else answer)
+
+    async def _exchange(self, request: Request, call: Call, key: str) -> Reply | SyllableError:
+        """One request and its whole reply, within the attempt's limits."""
+        session = self.connections.session()
+        if not await self.take_slot(self._left(call)):
+            return self.timed_out(request, call, "deadline", call.deadline, sent=False)
+        limit, seconds = self._limit(call)
+        started = self.retrier.throttle.clock()
+        call.sent += 1
+        outcome: Reply | SyllableError
+        try:
+            async with asyncio.timeout(seconds):
+                outcome = await self._send(session, request, call, key)
+        except TimeoutError:
+            outcome = self.timed_out(request, call, limit, call.deadline if limit == "deadline" else seconds)
+        except FAILURES as error:
+            outcome = connection_error(error, request, call.sent)
+        finally:
+            self.connections.slots.release()
+        self.log(request, call, outcome, started)
+        return outcome
+
+    async def _send(
+        self, session: aiohttp.ClientSession, request: Request, call: Call, key: str
+    ) -> Reply | SyllableError:
+        response = await session.request(
+            request.method,
+            self.url(request),
+            headers=self._request_headers(request, key),
+            data=request.body,
+            allow_redirects=False,
+            middlewares=self.connections.middlewares,
+        )
+        if not 200 <= response.status < 300:
+            return await self.failure(response, request, call)
+        try:
+            body, whole = await Body(response).read_all(MAX_JSON)
+        except BaseException:
+            response.close()
+            raise
+        if not whole:
+            return ResponseValidationError("reply", "$", f"larger than {MAX_JSON} bytes")
+        return Reply(status=response.status, headers=response.headers, body=body, attempts=call.sent)
+
+    def _request_headers(self, request: Request, key: str) -> dict[str, str]:
+        content = {} if request.body is None else {"Content-Type": "application/json"}
+        return {**self.headers, **content, KEY_HEADER: key}
+
+    async def failure(self, response: aiohttp.ClientResponse, request: Request, call: Call) -> APIError:
+        """The error for a reply that is no success. A body that breaks off does not hide the status."""
+        body = b""
+        try:
+            body, _ = await Body(response).read_all(MAX_ERROR_BODY)
+        except FAILURES:
+            pass
+        finally:
+            response.close()
+        return status_error(request, response.status, response.headers, body, attempts=call.sent, now=self.wall_clock())
+
+    def url(self, request: Request) -> URL:
+        """The request's address. Path segments come encoded; the query is encoded here."""
+        query = f"?{urlencode(request.query)}" if request.query else ""
+        return URL(f"{self.base}{request.path}{query}", encoded=True)
+
+    async def take_slot(self, seconds: float | None) -> bool:
+        """Wait for a free connection. This counts against the deadline, not against the timeout."""
+        slots = self.connections.slots
+        if not slots.locked():
+            return await slots.acquire()  # at once
+        try:
+            async with asyncio.timeout(seconds):
+                return await slots.acquire()
+        except TimeoutError:
+            return False
+
+    def _left(self, call: Call) -> float | None:
+        return None if call.deadline_at is None else max(0.0, call.deadline_at - self.retrier.throttle.clock())
+
+    def _limit(self, call: Call) -> tuple[str, float | None]:
+        """Which limit would end this attempt first, and in how many seconds."""
+        left = self._left(call)
+        if left is None or (self.timeout is not None and self.timeout <= left):
+            return "timeout", self.timeout
+        return "deadline", left
+
+    def timed_out(
+        self, request: Request, call: Call, limit: str, seconds: float | None, *, sent: bool = True
+    ) -> SyllableTimeoutError:
+        """The error for a limit that has passed; `sent` says whether the request may have left."""
+        where = {"method": request.method, "path": request.template}
+        return SyllableTimeoutError(limit, seconds or 0.0, attempts=call.sent, outcome_unknown=sent, **where)
+
+    def log(self, request: Request, call: Call, outcome: object, started: float) -> None:
+        """One line an attempt, of nothing that could identify anybody."""
+        if not logger.isEnabledFor(logging.DEBUG):
+            return
+        result = getattr(outcome, "status", None) or type(outcome).__name__
+        milliseconds = (self.retrier.throttle.clock() - started) * 1000
+        logger.debug(
+            "%s %s: %s in %.1f ms, attempt %d", request.method, request.template, result, milliseconds, call.sent
+        )

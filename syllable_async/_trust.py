@@ -1,0 +1,116 @@
+"""What may be sent where: keys, base URLs, headers, and the URLs of recordings."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Collection, Mapping
+
+from yarl import URL
+
+from .errors import UntrustedRecordingURLError
+
+_MAX_KEY = 8 * 2**10
+_KEY = re.compile(r"[!-~]+", re.ASCII)
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", re.ASCII)
+_HEADER_VALUE = re.compile(r"[\t -~]*", re.ASCII)
+_OWN_HEADERS = frozenset({"syllable-api-key", "host", "content-length", "transfer-encoding", "connection", "cookie"})
+_PORTS = {"https": 443, "http": 80}
+
+
+def check_key(key: object) -> str:
+    """An API key that can stand in a header; errors never show it."""
+    if not isinstance(key, str):
+        raise TypeError(f"the API key must be a str, not {type(key).__name__}")
+    if not key:
+        raise ValueError("the API key is empty")
+    if len(key) > _MAX_KEY or not _KEY.fullmatch(key):
+        raise ValueError("the API key must be at most 8 KiB of printable ASCII without spaces or line ends")
+    return key
+
+
+def check_headers(headers: Mapping[str, str]) -> dict[str, str]:
+    """Additional headers, unable to replace the key or to break the request's form."""
+    for name, value in headers.items():
+        if not isinstance(name, str) or not isinstance(value, str):
+            raise TypeError("headers must map str to str")
+        if not _HEADER_NAME.fullmatch(name) or not _HEADER_VALUE.fullmatch(value):
+            raise ValueError("a header has characters that HTTP does not allow (RFC 9110 §5)")
+        if name.lower() in _OWN_HEADERS:
+            raise ValueError(f"the header {name} is set by the client itself")
+    return dict(headers)
+
+
+def check_base_url(base_url: str, *, allow_insecure_http: bool) -> str:
+    """The API's address without a slash at the end; plain http only on this machine, unless allowed."""
+    if not isinstance(base_url, str):
+        raise TypeError(f"base_url must be a str, not {type(base_url).__name__}")
+    url = _parse(base_url)
+    if url is None or url.scheme not in _PORTS or not url.host:
+        raise ValueError("base_url must be an absolute https:// URL")
+    if url.user is not None or url.password is not None:
+        raise ValueError("base_url must not hold a user name or a password")
+    if url.raw_query_string or url.raw_fragment or "?" in base_url or "#" in base_url:
+        raise ValueError("base_url must not have a query or a fragment")
+    if url.scheme == "http" and not allow_insecure_http and not _is_loopback(url.host):
+        raise ValueError("base_url is http: the key would travel unencrypted (allow_insecure_http=True permits it)")
+    return str(url).rstrip("/")
+
+
+def _parse(text: str) -> URL | None:
+    if any(char <= " " or char in "\\\x7f" for char in text):
+        return None
+    try:
+        url = URL(text)
+        _ = url.port, url.host
+    except ValueError:
+        return None
+    return url
+
+
+def _is_loopback(host: str) -> bool:
+    if host.lower() == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def same_origin(one: URL, other: URL) -> bool:
+    """RFC 6454: same scheme, host and port."""
+    return (one.scheme, one.host, one.port) == (other.scheme, other.host, other.port)
+
+
+def check_recording_url(text: str, allow_hosts: Collection[str]) -> URL:
+    """The URL of a recording on a foreign origin.
+
+    https, without userinfo, and a name rather than a literal address; or its `host` or `host:port` is listed.
+
+    Raises:
+        UntrustedRecordingURLError: with the reason, without the URL.
+    """
+    url = _parse(text)
+    if url is None or url.scheme not in _PORTS or not url.host:
+        raise UntrustedRecordingURLError("the recording's URL is not an absolute http(s) URL")
+    if url.user is not None or url.password is not None or "@" in url.raw_authority:
+        raise UntrustedRecordingURLError("the recording's URL carries a user name")
+    if {url.host, f"{url.host}:{url.port}"} & {host.lower() for host in allow_hosts}:
+        return url
+    if url.scheme != "https":
+        raise UntrustedRecordingURLError("the recording's URL is not https")
+    if _is_literal(url.host):
+        raise UntrustedRecordingURLError("the recording's URL names a literal address")
+    return url
+
+
+def _is_literal(host: str) -> bool:
+    """An address in any notation that some resolver understands: `::1`, `127.1`, `0x7f000001`, `2130706433`."""
+    name = host.rstrip(".").lower()
+    last = name.rsplit(".", 1)[-1]
+    return (
+        ":" in name
+        or name == "localhost"
+        or name.endswith(".localhost")
+        or bool(re.fullmatch(r"\d+|0x[0-9a-f]*", last))
+    )
