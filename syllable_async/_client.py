@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import platform
-import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from types import TracebackType
 from typing import Any, ClassVar, NoReturn, Self, TypeVar, cast
@@ -18,9 +16,9 @@ from tenacity import AsyncRetrying
 
 from ._converter import decode, make_converter
 from ._http import Connections
-from ._policy import Clock, RetryPolicy, Throttle
+from ._policy import RetryPolicy, Throttle, Time
 from ._replies import request_id
-from ._retry import Retrier, Sleep
+from ._retry import Retrier
 from ._sessions import Sessions
 from ._transport import KeySource, Transport
 from ._trust import check_base_url, check_headers, check_key
@@ -31,10 +29,6 @@ __version__ = "0.1.0"
 T = TypeVar("T")
 ENV_KEY = "SYLLABLESDK_API_KEY_HEADER"
 _USER_AGENT = f"syllable_async/{__version__} aiohttp/{aiohttp.__version__} Python/{platform.python_version()}"
-
-
-def _monotonic() -> float:
-    return time.monotonic()
 
 
 @attrs.frozen(kw_only=True)
@@ -88,8 +82,7 @@ class AsyncSyllableClient:
     """
 
     sessions: Sessions
-    _clock: ClassVar[Clock] = staticmethod(_monotonic)
-    _sleep: ClassVar[Sleep] = staticmethod(asyncio.sleep)
+    _time: ClassVar[Time] = Time()
 
     def __init__(
         self,
@@ -111,7 +104,7 @@ class AsyncSyllableClient:
             base=base,
             key=_key_source(api_key),
             connections=Connections(session),
-            retrier=Retrier(_check_policy(retries) or RetryPolicy(), Throttle(type(self)._clock), type(self)._sleep),
+            retrier=Retrier(_check_policy(retries) or RetryPolicy(), Throttle(self._time.clock), self._time.sleep),
             timeout=_check_timeout(timeout),
             headers={**own, **check_headers(headers or {})},
         )

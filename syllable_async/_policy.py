@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import attrs
@@ -12,7 +13,16 @@ from attrs import validators as v
 from .errors import SyllableError
 
 Clock = Callable[[], float]
+Sleep = Callable[[float], Awaitable[None]]
 OnRetry = Callable[[int, SyllableError, float], None]
+
+
+@attrs.frozen
+class Time:
+    """The monotonic clock and the sleep of a client; tests bring their own."""
+
+    clock: Clock = time.monotonic
+    sleep: Sleep = asyncio.sleep
 
 
 def _positive(_: Any, attribute: attrs.Attribute[Any], value: Any) -> None:

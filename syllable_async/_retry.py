@@ -11,12 +11,11 @@ from typing import Any, TypeVar, cast
 import attrs
 from tenacity import AsyncRetrying, RetryCallState, stop_after_attempt, wait_random_exponential
 
-from ._policy import Call, RetryPolicy, Throttle
+from ._policy import Call, RetryPolicy, Sleep, Throttle
 from ._wire import Request
 from .errors import APIError, RateLimitError, SyllableConnectionError, SyllableError, SyllableTimeoutError
 
 T = TypeVar("T")
-Sleep = Callable[[float], Awaitable[None]]
 logger = logging.getLogger("syllable_async")
 
 

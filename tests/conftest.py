@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from typing import ClassVar
 
 import pytest
 import pytest_asyncio
 from hypothesis import HealthCheck, settings
 
 from syllable_async import AsyncSyllableClient
-from syllable_async._policy import Clock
-from syllable_async._retry import Sleep
+from syllable_async._policy import Time
 from syllable_async.testing import FakeSyllable
 from tests.fake_time import FakeTime
 
@@ -32,8 +30,7 @@ def timeless(fake_time: FakeTime) -> type[AsyncSyllableClient]:
     """The client class, with a clock and a sleep that take no time."""
 
     class TimelessClient(AsyncSyllableClient):
-        _clock: ClassVar[Clock] = staticmethod(fake_time.clock)
-        _sleep: ClassVar[Sleep] = staticmethod(fake_time.sleep)
+        _time = Time(fake_time.clock, fake_time.sleep)
 
     return TimelessClient
 
