@@ -14,8 +14,8 @@ import msgspec
 from cattrs.preconf.msgspec import MsgspecJsonConverter
 from tenacity import AsyncRetrying
 
+from ._connections import Connections
 from ._converter import decode, make_converter
-from ._http import Connections
 from ._policy import RetryPolicy, Throttle, Time
 from ._replies import request_id
 from ._retry import Retrier

@@ -195,7 +195,8 @@ def decode(body: bytes, cls: type[T], converter: MsgspecJsonConverter = _default
         return converter.get_loads_hook(cls)(body)
     except _WRONG_REPLY as error:
         text, path = _explain(error)
-    # Raised here and not above: the cause may quote the reply, and would stay behind as context.
+    # Raised here and not above: the cause may quote the reply, and would stay behind as context; so would the body.
+    del body
     raise ResponseValidationError(getattr(cls, "__name__", str(cls)), path, text)
 
 

@@ -91,8 +91,9 @@ class Throttle:
 
 @attrs.define(slots=True)
 class Call:
-    """One call while it runs: its limit in time, and the requests it has sent."""
+    """One call while it runs: its limit in time, the requests it has sent, and whether the last one could leave."""
 
     deadline_at: float | None
     deadline: float | None
     sent: int = 0
+    connected: bool = True

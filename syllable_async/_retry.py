@@ -44,6 +44,8 @@ class Retrier:
         else:
             self.throttle.give_back()
             return result
+        if isinstance(self.policy, RetryPolicy) and not _is_worth(failure, self.policy, request):
+            raise failure
         return await self._again(attempt, call, request, failure)
 
     def using(self, policy: RetryPolicy | AsyncRetrying | None) -> Retrier:
@@ -148,9 +150,11 @@ class _Judge:
     def retry_if(self, users: Any) -> _Rule:
         async def retry(state: RetryCallState) -> bool:
             error = state.outcome.exception() if state.outcome else None
+            if users is None:
+                return isinstance(error, SyllableError) and _is_worth(error, self.rules, self.request)
             if not isinstance(error, SyllableError) or not _may_repeat(error, self.request):
                 return False
-            return bool(await _ask(users, state)) if users else _is_transient(error, self.rules)
+            return bool(await _ask(users, state))
 
         return retry
 
@@ -205,6 +209,10 @@ def _asked(state: RetryCallState) -> float | None:
 def _reason(state: RetryCallState) -> str:
     error = state.outcome.exception() if state.outcome else None
     return f"HTTP {error.status}" if isinstance(error, APIError) else getattr(error, "reason", type(error).__name__)
+
+
+def _is_worth(error: SyllableError, rules: RetryPolicy, request: Request) -> bool:
+    return _is_transient(error, rules) and _may_repeat(error, request)
 
 
 def _is_transient(error: SyllableError, rules: RetryPolicy) -> bool:

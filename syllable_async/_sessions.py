@@ -21,7 +21,7 @@ from ._retry import StreamRetrier
 from ._saving import stem
 from ._streams import Opening
 from ._transport import Transport
-from ._trust import check_recording_url, same_origin
+from ._trust import check_recording_url, check_token, same_origin
 from ._wire import Request, segment
 from .errors import RecordingError, UntrustedRecordingURLError
 from .models import (
@@ -127,8 +127,9 @@ class Sessions:
                 also mint again when the token expires midway.
             retries: in place of the client's policy.
         """
-        name = f"recording-{hashlib.sha256(token.encode(errors='replace')).hexdigest()[:12]}"
-        return self._stream(self._own(token), name, retries)
+        opening = self._own(token)
+        name = f"recording-{hashlib.sha256(token.encode()).hexdigest()[:12]}"
+        return self._stream(opening, name, retries)
 
     async def recordings(
         self, session_id: str, *, allow_hosts: Collection[str] = (), retries: Retries = None
@@ -181,7 +182,7 @@ class Sessions:
         return self._own(token, allow_hosts)
 
     def _own(self, token: str, allow_hosts: Collection[str] = ()) -> Opening:
-        segment(token, "token")  # for its checks: a token has no use for control characters either
+        check_token(token)
         query = (("token", token),)
         request = Request(method="GET", template=_RECORDING_STREAM, path=_RECORDING_STREAM, query=query)
         return Opening(transport=self._transport, request=request, allow_hosts=allow_hosts)

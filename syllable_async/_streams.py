@@ -9,7 +9,8 @@ import aiohttp
 import attrs
 from yarl import URL
 
-from ._http import FAILURES, Body, connection_error
+from ._body import Body
+from ._failures import FAILURES, connection_error
 from ._policy import Call
 from ._transport import KEY_HEADER, Transport
 from ._trust import check_recording_url, same_origin
@@ -50,10 +51,12 @@ class Opening:
         session = transport.connections.session()
         deadline = transport.retrier.rules.deadline
         if not await transport.take_slot(deadline):
-            return transport.timed_out(self.request, call, "deadline", deadline, sent=False)
+            call.connected = False
+            return transport.timed_out(self.request, call, "deadline", deadline)
         outcome: _Stream | SyllableError = RecordingError("it was cancelled")
         started = transport.retrier.throttle.clock()
         call.sent += 1
+        transport.connections.enter(call)
         try:
             async with asyncio.timeout(transport.timeout):
                 outcome = await self._follow(session, headers, key)

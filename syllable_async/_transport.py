@@ -16,11 +16,13 @@ import attrs
 from tenacity import AsyncRetrying
 from yarl import URL
 
-from ._http import FAILURES, Body, Connections, connection_error
+from ._body import Body
+from ._connections import Connections
+from ._failures import FAILURES, connection_error
 from ._policy import Call, Clock, RetryPolicy
 from ._replies import status_error
 from ._retry import Retrier
-from ._trust import check_key
+from ._trust import key_problem
 from ._wire import Reply, Request
 from .errors import (
     APIError,
@@ -78,16 +80,23 @@ class Transport:
 
     async def _ask_key(self, source: Callable[[], str | Awaitable[str]]) -> str:
         answer = source()
-        return check_key(await answer if isawaitable(answer) else answer)
+        key = await answer if isawaitable(answer) else answer
+        problem = key_problem(key)
+        if problem is None:
+            return key
+        del answer, key  # frames show what a wrong key looks like, too
+        raise problem
 
     async def _exchange(self, request: Request, call: Call, key: str) -> Reply | SyllableError:
         """One request and its whole reply, within the attempt's limits."""
         session = self.connections.session()
         if not await self.take_slot(self._left(call)):
-            return self.timed_out(request, call, "deadline", call.deadline, sent=False)
+            call.connected = False
+            return self.timed_out(request, call, "deadline", call.deadline)
         limit, seconds = self._limit(call)
         started = self.retrier.throttle.clock()
         call.sent += 1
+        self.connections.enter(call)
         outcome: Reply | SyllableError
         try:
             async with asyncio.timeout(seconds):
@@ -164,12 +173,10 @@ class Transport:
             return "timeout", self.timeout
         return "deadline", left
 
-    def timed_out(
-        self, request: Request, call: Call, limit: str, seconds: float | None, *, sent: bool = True
-    ) -> SyllableTimeoutError:
-        """The error for a limit that has passed; `sent` says whether the request may have left."""
+    def timed_out(self, request: Request, call: Call, limit: str, seconds: float | None) -> SyllableTimeoutError:
+        """The error for a limit that has passed."""
         where = {"method": request.method, "path": request.template}
-        return SyllableTimeoutError(limit, seconds or 0.0, attempts=call.sent, outcome_unknown=sent, **where)
+        return SyllableTimeoutError(limit, seconds or 0.0, attempts=call.sent, outcome_unknown=call.connected, **where)
 
     def log(self, request: Request, call: Call, outcome: object, started: float) -> None:
         """One line an attempt, of nothing that could identify anybody."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Collection, Mapping
+from typing import cast
 
 from yarl import URL
 
@@ -20,13 +21,30 @@ _PORTS = {"https": 443, "http": 80}
 
 def check_key(key: object) -> str:
     """An API key that can stand in a header; errors never show it."""
+    problem = key_problem(key)
+    if problem is not None:
+        del key
+        raise problem
+    return cast("str", key)
+
+
+def key_problem(key: object) -> ValueError | TypeError | None:
+    """What keeps a key from standing in a header, without showing it."""
     if not isinstance(key, str):
-        raise TypeError(f"the API key must be a str, not {type(key).__name__}")
+        return TypeError(f"the API key must be a str, not {type(key).__name__}")
     if not key:
-        raise ValueError("the API key is empty")
+        return ValueError("the API key is empty")
     if len(key) > _MAX_KEY or not _KEY.fullmatch(key):
-        raise ValueError("the API key must be at most 8 KiB of printable ASCII without spaces or line ends")
-    return key
+        return ValueError("the API key must be at most 8 KiB of printable ASCII without spaces or line ends")
+    return None
+
+
+def check_token(token: object) -> None:
+    """A recording's token: some text without control characters; errors never show it."""
+    if not isinstance(token, str):
+        raise TypeError(f"token must be a str, not {type(token).__name__}")
+    if not token or not token.isprintable():
+        raise ValueError("token must not be empty or hold control characters")
 
 
 def check_headers(headers: Mapping[str, str]) -> dict[str, str]:

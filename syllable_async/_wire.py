@@ -16,11 +16,16 @@ Framing = Literal["length", "chunked", "close"]
 
 
 def segment(value: str, name: str = "path segment") -> str:
-    """One path segment, percent-encoded so that it can reach no other endpoint; `ValueError` where it could."""
+    """One path segment, percent-encoded so that it can reach no other endpoint; `ValueError` where it could.
+
+    A slash is refused although it could be encoded: servers decode `%2F` before they look for the route.
+    """
     if not isinstance(value, str):
         raise TypeError(f"{name} must be a str, not {type(value).__name__}")
     if value in {"", ".", ".."}:
         raise ValueError(f"{name} must not be empty, '.' or '..'")
+    if "/" in value or "\\" in value:
+        raise ValueError(f"{name} must not hold slashes or backslashes")
     if any(unicodedata.category(char) in {"Cc", "Cs"} for char in value):
         raise ValueError(f"{name} must not hold control characters or lone surrogates")
     return quote(value, safe="")

@@ -201,9 +201,10 @@ def status(
         body: bytes as they are, anything else as JSON.
         headers: to add.
     """
-    answer = json_answer(body, code) if body is not None else error(code, f"Scripted {code}")
     if isinstance(body, bytes):
         answer = Answer(code, {"Content-Type": "text/plain"}, body)
+    else:
+        answer = error(code, f"Scripted {code}") if body is None else json_answer(body, code)
     extra = dict(headers or {})
     if retry_after is not None:
         extra["Retry-After"] = retry_after if isinstance(retry_after, str) else _seconds(retry_after)

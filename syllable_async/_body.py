@@ -1,0 +1,82 @@
+"""A response's body: read with a limit, and the truth about its end."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from typing import Any
+
+import aiohttp
+
+from ._wire import Framing
+
+KEPT = 2**20
+"""Bytes up to which the beginning of a body that is too large is worth keeping."""
+BOMB_SIZE = 8 * 2**20
+BOMB_RATIO = 100
+"""JSON of sessions compresses to about a tenth; a hundredth is no JSON of sessions."""
+
+
+class Body:
+    """A response's body, and the truth about its end (RFC 9112 §8)."""
+
+    def __init__(self, response: aiohttp.ClientResponse) -> None:
+        self.response = response
+        self.framing: Framing = framing(response)
+        self._closed: asyncio.Future[None] | None = None
+        self._tls: ssl.SSLObject | None = None
+        if self.framing == "close" and response.connection is not None:
+            self._watch(response.connection)
+
+    def _watch(self, connection: Any) -> None:
+        """Keep what tells a clean end from a cut; it is out of reach once aiohttp has let go of the connection."""
+        self._closed = connection.protocol.closed
+        self._tls = connection.transport.get_extra_info("ssl_object") if connection.transport else None
+
+    async def read(self) -> bytes:
+        """The next bytes, `b""` at the end; `ConnectionResetError` where the end of the connection is a cut."""
+        chunk = await self.response.content.readany()
+        if not chunk and self.framing == "close" and not self._ended_cleanly():
+            raise ConnectionResetError
+        return chunk
+
+    def _ended_cleanly(self) -> bool:
+        if self._closed is None or (self._closed.done() and self._closed.exception() is not None):
+            return False
+        if self._tls is None:
+            return True
+        try:
+            self._tls.read(1)
+        except ssl.SSLZeroReturnError:
+            return True
+        except ssl.SSLError:
+            return False
+        return False
+
+    async def read_all(self, limit: int) -> tuple[bytes, bool]:
+        """The decompressed body, and whether that is all of it.
+
+        Reading ends beyond `limit` bytes, and where compression makes much of little. What came until then is only
+        given back if the limit is a small one.
+        """
+        chunks: list[bytes] = []
+        size = 0
+        while chunk := await self.read():
+            chunks.append(chunk)
+            size += len(chunk)
+            if size > limit or self._is_bomb(size):
+                self.response.close()
+                return b"".join(chunks)[:limit] if limit <= KEPT else b"", False
+        return (chunks[0] if len(chunks) == 1 else b"".join(chunks)), True
+
+    def _is_bomb(self, size: int) -> bool:
+        return size > BOMB_SIZE and size > BOMB_RATIO * self.response.content.total_raw_bytes
+
+
+def framing(response: aiohttp.ClientResponse) -> Framing:
+    """How the body's end is known (RFC 9112 §6.3)."""
+    if response.status in {204, 304} or response.method == "HEAD":
+        return "length"  # of nothing
+    if "chunked" in response.headers.get("Transfer-Encoding", "").lower():
+        return "chunked"
+    return "length" if "Content-Length" in response.headers else "close"
