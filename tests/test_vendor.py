@@ -33,7 +33,7 @@ def plain(value: Any) -> Any:
         return value.value
     if isinstance(value, list | tuple):
         return [plain(item) for item in cast("list[Any]", value)]
-    cls: Any = type(value)
+    cls = cast("type[Any]", type(value))
     if attrs.has(cls):
         return {field.name: plain(getattr(value, field.name)) for field in attrs.fields(cls)}
     if type(value).__name__ == "Unset":
