@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Self
 
 JSON = "application/json"
-_encode = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode
+encode_text = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, allow_nan=False, check_circular=False).encode
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,9 +25,14 @@ class Answer:
         return replace(self, headers={name: value for name, value in headers.items() if value is not None})
 
 
+def to_bytes(text: str) -> bytes:
+    """UTF-8. Lone surrogates cannot be sent and become question marks."""
+    return text.encode("utf-8", "replace")
+
+
 def encode(document: Any) -> bytes:
-    """JSON the way FastAPI writes it. Lone surrogates cannot be sent and become question marks."""
-    return _encode(document).encode("utf-8", "replace")
+    """JSON the way FastAPI writes it."""
+    return to_bytes(encode_text(document))
 
 
 def json_answer(document: Any, status: int = 200) -> Answer:

@@ -7,9 +7,9 @@ from hashlib import blake2b
 from typing import Any
 
 from . import _conversations as conversations
-from ._answers import Answer, error, json_answer
+from ._answers import JSON, Answer, encode_text, error, json_answer, to_bytes
 from ._audio import wav
-from ._query import BadQueryError, Bounds, UnprocessableError, read_list_query, read_token
+from ._query import BadQueryError, Bounds, ListQuery, UnprocessableError, read_list_query, read_token
 from ._ranges import ranged
 from ._routes import ROOT, STREAM, Call
 from ._rows import VOICE, Row
@@ -86,19 +86,20 @@ class API:
             query = change(query)
         with self._store.lock:
             indices, count = self._store.page(query)
-            rows = [self._store.row(index) for index in indices]
-        if query.fields:
-            wanted = {"timestamp", *query.fields}
-            rows = [{name: value for name, value in row.items() if name in wanted} for row in rows]
+            items = [self._store.text(index) if not query.fields else self._part(index, query) for index in indices]
         limit = query.limit if query.echo_limit is None else query.echo_limit
-        document = {
-            "items": rows,
+        page = {
             "page": query.page if query.echo_page is None else query.echo_page,
             "page_size": limit,
             "total_pages": -(-count // limit) if limit else 0,
             "total_count": count,
         }
-        return json_answer(document)
+        body = f'{{"items":[{",".join(items)}],{encode_text(page)[1:]}'
+        return Answer(200, {"Content-Type": JSON}, to_bytes(body))
+
+    def _part(self, index: int, query: ListQuery) -> str:
+        row = self._store.row(index)
+        return encode_text({name: row[name] for name in {"timestamp": None, **dict.fromkeys(query.fields)}})
 
     def _of_session(self, call: Call, show: Callable[[Row], Any]) -> Answer:
         with self._store.lock:

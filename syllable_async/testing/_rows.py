@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-import math
+import re
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from hashlib import blake2b
 from typing import Any
+
+from ._answers import encode_text
 
 Row = dict[str, Any]
 """A session as the API shows it, every field of the schema present."""
@@ -18,6 +22,9 @@ SPACING = 97_000_000
 _BASE = (FIRST_SESSION - EPOCH) // timedelta(microseconds=1)
 _SPREAD = 0x9E3779B1
 _UNSPREAD = pow(_SPREAD, -1, 2**32)
+_MASK = 2**32 - 1
+_HEX = re.compile(r"[0-9a-f]{8}-")
+_DAY = 86_400_000_000
 
 VOICE = ("voice_sip_v1", "voice_twilio_v1")
 
@@ -31,23 +38,10 @@ _AGENTS = (
     ("15", "Reminder Calls", "America/New_York", "voice_sip_v1", "+16175550188", "Reminders"),
     ("16", "Website Helper", "America/Chicago", "web_chat_v1", "help.example.com", "Web chat"),
 )
-AGENTS: tuple[Row, ...] = tuple(
-    {
-        "channel_manager_service": "hedy",
-        "channel_manager_type": channel,
-        "agent_id": number,
-        "agent_name": name,
-        "agent_type": "ca_v1",
-        "agent_timezone": timezone,
-        "prompt_id": f"1{number}",
-        "prompt_name": prompt,
-        "prompt_version": None,
-        "prompt_version_number": int(number) % 5 + 1,
-        "target": target,
-    }
-    for number, name, timezone, channel, target, prompt in _AGENTS
-)
 _REMINDERS = 4
+_PHONES = range(5)
+_EXPERIMENT = ("experiment_id", "experiment_variant_id", "experiment_variant", "experiment_variant_is_control")
+_VARIANTS = (("7", "71", "current greeting", True), ("7", "72", "short greeting", False), (None, None, None, None))
 _AREA_CODES = (202, 212, 303, 312, 415, 512, 617, 804)
 
 
@@ -74,7 +68,9 @@ class Rows:
 
     def instant(self, index: int) -> int:
         """When the session took place, in microseconds since 1970."""
-        digest = self._digest(index)
+        return self._instant(index, self._digest(index))
+
+    def _instant(self, index: int, digest: bytes) -> int:
         while digest[0] < 12 and index:
             index -= 1
             digest = self._digest(index)
@@ -82,80 +78,99 @@ class Rows:
 
     def session_id(self, index: int) -> str:
         """An id whose order says nothing about time, and from which the index can be had back."""
-        spread = (index * _SPREAD + self._shift) % 2**32
-        tail = self._digest(index)[24:32].hex()
-        return f"{spread:08x}-{tail[:4]}-4{tail[4:7]}-8{tail[7:10]}-{tail[10:]}{spread ^ 0xABCDEF:06x}"[:36]
+        return self._identity(index, self._digest(index).hex())
+
+    def _identity(self, index: int, tail: str) -> str:
+        spread = (index * _SPREAD + self._shift) & _MASK
+        return f"{spread:08x}-{tail[:4]}-4{tail[4:7]}-8{tail[7:10]}-{tail[10:22]}"
 
     def index(self, session_id: str) -> int | None:
         """The index behind an id of this seed's, None if it cannot be one."""
-        try:
-            spread = int(session_id[:8], 16)
-        except ValueError:
+        if not _HEX.match(session_id):
             return None
-        index = (spread - self._shift) * _UNSPREAD % 2**32
+        index = (int(session_id[:8], 16) - self._shift) * _UNSPREAD & _MASK
         return index if self.session_id(index) == session_id else None
 
     def __getitem__(self, index: int) -> Row:
+        own, shared = self._parts(index)
+        return {**own, **shared.row}
+
+    def text(self, index: int) -> str:
+        """`self[index]` as JSON."""
+        own, shared = self._parts(index)
+        return encode_text(own)[:-1] + shared.text
+
+    def _parts(self, index: int) -> tuple[Row, _Shared]:
+        """What only this session has, and what it shares with others of its kind."""
         digest = self._digest(index)
-        agent = AGENTS[digest[5] % len(AGENTS)]
-        voice = agent["channel_manager_type"] in VOICE
-        outbound = agent is AGENTS[_REMINDERS]
+        text = digest.hex()
+        kind = digest[5] % len(_AGENTS)
         test = digest[6] < 16
-        legacy = digest[7] < 8
-        tail = digest[16:32].hex()
-        instant = self.instant(index)
-        row: Row = {
+        instant = self._instant(index, digest)
+        own: Row = {
             "timestamp": timestamp_text(instant),
-            "session_id": self.session_id(index),
-            "conversation_id": self.session_id(max(0, index - digest[8] % 4)),
-            "channel_manager_sid": f"CA{tail}" if voice else None,
-            "duration": _duration(digest) if voice else None,
+            "session_id": self._identity(index, text),
+            "conversation_id": f"{(index - digest[8] % 4) * _SPREAD & _MASK:08x}",
             "session_label_id": str(index + 1) if digest[9] < 24 else None,
-            "source": _caller(digest, voice=voice),
-            "is_legacy": legacy,
-            "is_test": test,
-            "is_outbound": outbound,
-            "user_terminated": digest[10] < 160 if voice else None,
-            "transfer_voicemail_detected": digest[11] < 128 if voice and digest[12] < 32 else None,
-            "override_timestamp": timestamp_text(instant + 86_400_000_000) if test and digest[13] < 64 else None,
-            **agent,
-            **_experiment(digest),
+            "override_timestamp": timestamp_text(instant + _DAY) if test and digest[10] < 64 else None,
+            **(_of_call(digest, text) if kind in _PHONES else _of_chat(digest)),
         }
-        if test:
-            row["channel_manager_service"] = "console"
-        if legacy:
-            row["prompt_version"], row["prompt_version_number"] = "2025-06-01T00:00:00Z", None
-        return row
+        return own, _shared(kind, min(digest[11] // 20, 2), test=test, legacy=digest[7] < 8)
+
+
+@dataclass(frozen=True, slots=True)
+class _Shared:
+    row: Row
+    text: str
+    """The row as the end of a JSON object."""
+
+
+@cache
+def _shared(kind: int, variant: int, *, test: bool, legacy: bool) -> _Shared:
+    number, name, timezone, channel, target, prompt = _AGENTS[kind]
+    row: Row = {
+        "channel_manager_service": "console" if test else "hedy",
+        "channel_manager_type": channel,
+        "agent_id": number,
+        "agent_name": name,
+        "agent_type": "ca_v1",
+        "agent_timezone": timezone,
+        "prompt_id": f"1{number}",
+        "prompt_name": prompt,
+        "prompt_version": "2025-06-01T00:00:00Z" if legacy else None,
+        "prompt_version_number": None if legacy else int(number) % 5 + 1,
+        "target": target,
+        "is_legacy": legacy,
+        "is_test": test,
+        "is_outbound": kind == _REMINDERS,
+        **dict(zip(_EXPERIMENT, _VARIANTS[variant], strict=True)),
+    }
+    return _Shared(row, f",{encode_text(row)[1:]}")
+
+
+def _of_call(digest: bytes, text: str) -> Row:
+    return {
+        "channel_manager_sid": f"CA{text[32:]}",
+        "duration": _duration(digest),
+        "source": f"+1{_AREA_CODES[digest[17] % 8]}55501{digest[18] % 100:02d}" if digest[13] > 6 else None,
+        "user_terminated": digest[12] < 160,
+        "transfer_voicemail_detected": digest[19] < 16 if digest[19] < 32 else None,
+    }
+
+
+def _of_chat(digest: bytes) -> Row:
+    return {
+        "channel_manager_sid": None,
+        "duration": None,
+        "source": f"visitor{digest[18]}@example.com" if digest[13] > 6 else None,
+        "user_terminated": None,
+        "transfer_voicemail_detected": None,
+    }
 
 
 def _duration(digest: bytes) -> float | None:
     """Tenths of seconds from 6 s to about 5 min, short calls more often; None for a call that still runs."""
-    if digest[12] == 255:
+    if digest[20] == 255:
         return None
-    share = int.from_bytes(digest[14:16], "little") / 65_536
-    return math.floor(60 + 2_900 * share * share) / 10
-
-
-def _caller(digest: bytes, *, voice: bool) -> str | None:
-    if digest[13] < 6:
-        return None  # a withheld number
-    if voice:
-        return f"+1{_AREA_CODES[digest[17] % 8]}55501{digest[18] % 100:02d}"
-    return f"visitor{digest[18]}@example.com"
-
-
-def _experiment(digest: bytes) -> Row:
-    if digest[19] >= 40:
-        return {
-            "experiment_id": None,
-            "experiment_variant_id": None,
-            "experiment_variant": None,
-            "experiment_variant_is_control": None,
-        }
-    control = digest[19] % 2 == 0
-    return {
-        "experiment_id": "7",
-        "experiment_variant_id": "71" if control else "72",
-        "experiment_variant": "current greeting" if control else "short greeting",
-        "experiment_variant_is_control": control,
-    }
+    share = (digest[14] << 8 | digest[15]) / 65_536
+    return int(60 + 2_900 * share * share) / 10

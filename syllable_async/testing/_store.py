@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from threading import RLock
 from typing import Any, Final
 
+from ._answers import encode_text
 from ._query import ListQuery
 from ._rows import SPACING, Row, Rows, instant_of, timestamp_text
 
@@ -47,6 +48,11 @@ class Store:
         """The session at an index: not a copy where it was changed, so not to be written to."""
         changed = self._changed.get(index)
         return self._rows[index] if changed is None else changed
+
+    def text(self, index: int) -> str:
+        """The session at an index as JSON."""
+        changed = self._changed.get(index)
+        return self._rows.text(index) if changed is None else encode_text(changed)
 
     def instant(self, index: int) -> int:
         """The moment that the list orders and filters by, in microseconds since 1970."""
