@@ -12,7 +12,7 @@ from ._audio import wav
 from ._query import BadQueryError, Bounds, ListQuery, UnprocessableError, read_list_query, read_token
 from ._ranges import ranged
 from ._routes import ROOT, STREAM, Call
-from ._rows import VOICE, Row
+from ._rows import VOICE
 from ._store import Store
 
 READS_UNTIL_COMPLETE = 3
@@ -55,19 +55,16 @@ class API:
         self._store = store
         self._seed = seed
         self._bounds: Bounds = bounds
-        self._reads: dict[str, int] = {}
+        self._reads: dict[int, int] = {}
         self.tokens = tokens
-        self.extras: dict[str, dict[str, Any]] = {}
-        """By session id, what was set by hand: `summary`, `rating`, `recordings`, `complete_after`."""
-        self.origin = ""
         self._operations: dict[str, Callable[[Call], Answer]] = {
             "sessions.list": self._list,
-            "sessions.get_by_id": lambda call: self._of_session(call, lambda row: row),
+            "sessions.get_by_id": lambda call: self._of_session(call, self._store.row),
             "sessions.get_full_summary": lambda call: self._of_session(call, self._summary),
             "sessions.get_transcript": lambda call: self._of_session(call, self._transcript),
             "sessions.get_latency": lambda call: self._of_session(call, self._latency),
             "sessions.get_timeline": lambda call: self._of_session(call, self._timeline),
-            "sessions.generate_recording_urls": lambda call: self._of_session(call, self._recording_urls),
+            "sessions.generate_recording_urls": self._mint,
             "sessions.stream_recording": self._stream,
         }
 
@@ -101,62 +98,58 @@ class API:
         row = self._store.row(index)
         return encode_text({name: row[name] for name in {"timestamp": None, **dict.fromkeys(query.fields)}})
 
-    def _of_session(self, call: Call, show: Callable[[Row], Any]) -> Answer:
+    def _of_session(self, call: Call, show: Callable[[int], Any]) -> Answer:
         with self._store.lock:
             index = self._store.find(call.session_id)
-            if index is None:
-                return error(404, "Session not found")
-            return json_answer(show(self._store.row(index)))
+            return error(404, "Session not found") if index is None else json_answer(show(index))
 
-    def _key(self, row: Row, purpose: str) -> str:
-        return f"{self._seed}/{purpose}/{row['session_id']}"
+    def _key(self, index: int, purpose: str) -> str:
+        return f"{self._seed}/{purpose}/{index}"
 
-    def _extra(self, row: Row) -> dict[str, Any]:
-        return self.extras.get(row["session_id"], {})
+    def _summary(self, index: int) -> Any:
+        made_up = conversations.summary(self._store.row(index), self._key(index, "summary"))
+        return {name: self._store.extras(index).get(name, value) for name, value in made_up.items()}
 
-    def _summary(self, row: Row) -> Any:
-        made_up = conversations.summary(row, self._key(row, "summary"))
-        return {name: self._extra(row).get(name, made_up[name]) for name in ("summary", "rating")}
+    def _conversation(self, index: int) -> conversations.Conversation:
+        return conversations.conversation(self._store.row(index), self._key(index, "conversation"))
 
-    def _conversation(self, row: Row) -> conversations.Conversation:
-        return conversations.conversation(row, self._key(row, "conversation"))
-
-    def _transcript(self, row: Row) -> Any:
-        session_id: str = row["session_id"]
-        reads = self._reads[session_id] = self._reads.get(session_id, 0) + 1
-        needed = self._extra(row).get("complete_after", self._usual_reads(row))
-        share = min(1.0, reads / needed) if needed else 1.0
+    def _transcript(self, index: int) -> Any:
+        row = self._store.row(index)
+        reads = self._reads[index] = self._reads.get(index, 0) + 1
+        needed = self._store.extras(index).get("complete_after", self._usual_reads(index))
         counted = row["channel_manager_type"] in VOICE and row["duration"] is not None and not row["is_legacy"]
-        return conversations.transcript(self._conversation(row), share, complete=counted and reads >= needed)
+        share = min(1.0, reads / needed)
+        return conversations.transcript(self._conversation(index), share, complete=counted and reads >= needed)
 
-    def _usual_reads(self, row: Row) -> int:
+    def _usual_reads(self, index: int) -> int:
         """One session in eight is read before its transcript has arrived."""
-        late = blake2b(self._key(row, "pipeline").encode(), digest_size=1).digest()[0] < 32
+        late = blake2b(self._key(index, "pipeline").encode(), digest_size=1).digest()[0] < 32
         return READS_UNTIL_COMPLETE if late else 1
 
-    def _latency(self, row: Row) -> Any:
-        return conversations.latency(self._conversation(row))
+    def _latency(self, index: int) -> Any:
+        return conversations.latency(self._conversation(index))
 
-    def _timeline(self, row: Row) -> Any:
-        return conversations.timeline(self._conversation(row))
+    def _timeline(self, index: int) -> Any:
+        return conversations.timeline(self._conversation(index))
 
-    def recordings(self, row: Row) -> list[bytes]:
+    def recordings(self, index: int) -> list[bytes]:
         """The WAV files of a session: one per leg of the call, none where there was no call."""
-        given = self._extra(row).get("recordings")
+        row = self._store.row(index)
+        given: list[bytes] | None = self._store.extras(index).get("recordings")
         if given is not None:
-            return list(given)
+            return given
         if row["channel_manager_type"] not in VOICE or row["duration"] is None:
             return []
         legs = 1 if row["transfer_voicemail_detected"] is None else 2
-        return [wav(self._key(row, f"leg{leg}"), float(row["duration"])) for leg in range(legs)]
+        return [wav(self._key(index, f"leg{leg}"), float(row["duration"])) for leg in range(legs)]
 
-    def _recording_urls(self, row: Row) -> Any:
-        session_id: str = row["session_id"]
-        tokens = [self.tokens.mint(session_id, number) for number in range(len(self.recordings(row)))]
-        return {
-            "session_id": session_id,
-            "recordings": [f"{self.origin}{ROOT}{STREAM}?token={token}" for token in tokens],
-        }
+    def _mint(self, call: Call) -> Answer:
+        return self._of_session(call, lambda index: self._recording_urls(index, call))
+
+    def _recording_urls(self, index: int, call: Call) -> Any:
+        tokens = [self.tokens.mint(call.session_id, number) for number in range(len(self.recordings(index)))]
+        urls = [f"{call.origin}{ROOT}{STREAM}?token={token}" for token in tokens]
+        return {"session_id": call.session_id, "recordings": urls}
 
     def _stream(self, call: Call) -> Answer:
         granted = self.tokens.redeem(read_token(call.params))
@@ -165,7 +158,7 @@ class API:
         session_id, number = granted
         with self._store.lock:
             index = self._store.find(session_id)
-            recordings = [] if index is None else self.recordings(self._store.row(index))
+            recordings = [] if index is None else self.recordings(index)
         if number >= len(recordings):
             return error(404, "Recording not found")
         return ranged(recordings[number], "application/octet-stream", call.range, call.if_range)

@@ -38,8 +38,10 @@ PROPERTIES = (
 DIRECTIONS = ("asc", "desc")
 _BOOLEANS = {"true": True, "1": True, "false": False, "0": False}
 
-_INTEGER = re.compile(r"[+-]?\d+(?:_\d+)*(?:\.0*)?", re.ASCII)
+# What pydantic reads as an integer: "+1", "1_000", "0__1" and "1.0", white space around it (Rust's idea of that).
+_INTEGER = re.compile(r"([+-]?)(?:0[0_]*+(?=\d))?(\d+(?:_\d+)*)(?:\.0+)?", re.ASCII)
 _LONGEST_INTEGER = 4_300
+_WHITE_SPACE = "\t\n\v\f\r \x85\xa0\u1680\u2028\u2029\u202f\u205f\u3000" + "".join(map(chr, range(0x2000, 0x200B)))
 
 
 class UnprocessableError(Exception):
@@ -100,20 +102,17 @@ class _Reader:
         text = self.last(name)
         if text is None:
             return default
-        stripped = text.strip()
-        if not _INTEGER.fullmatch(stripped):
-            self.complain(
-                "int_parsing",
-                [name],
-                "Input should be a valid integer, unable to parse string as an integer",
-                text,
-            )
+        match = _INTEGER.fullmatch(text.strip(_WHITE_SPACE))
+        if match is None:
+            message = "Input should be a valid integer, unable to parse string as an integer"
+            self.complain("int_parsing", [name], message, text)
             return default
-        if len(stripped) > _LONGEST_INTEGER:
+        sign, digits = match[1], match[2].replace("_", "").lstrip("0")
+        if len(digits) > _LONGEST_INTEGER:
             message = "Unable to parse input string as an integer, exceeded maximum size"
             self.complain("int_parsing_size", [name], message, text)
             return default
-        number = int(stripped.partition(".")[0])
+        number = int(f"{sign}{digits or 0}")
         if number < 0:
             self.complain("greater_than_equal", [name], "Input should be greater than or equal to 0", text, ge=0)
         return number

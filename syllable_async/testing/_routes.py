@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from urllib.parse import parse_qsl, unquote
+from urllib.parse import parse_qsl, quote, unquote
 
 from ._query import ListQuery
 
 ROOT = "/api/v1/sessions/"
 STREAM = "recording/stream"
 BY_ID = {
-    "full-summary/": ("GET", "sessions.get_full_summary"),
-    "transcript/": ("GET", "sessions.get_transcript"),
-    "latency/": ("GET", "sessions.get_latency"),
-    "timeline/": ("GET", "sessions.get_timeline"),
-    "recording/": ("POST", "sessions.generate_recording_urls"),
+    "full-summary": ("GET", "sessions.get_full_summary"),
+    "transcript": ("GET", "sessions.get_transcript"),
+    "latency": ("GET", "sessions.get_latency"),
+    "timeline": ("GET", "sessions.get_timeline"),
+    "recording": ("POST", "sessions.generate_recording_urls"),
 }
 OPERATIONS = (
     "sessions.list",
@@ -31,33 +31,42 @@ class Call:
 
     method: str
     path: str
+    """Decoded, without the query."""
     params: list[tuple[str, str]]
+    origin: str
+    """Scheme, host and port as the client wrote them."""
     operation: str | None = None
     session_id: str = ""
     range: str | None = None
     if_range: str | None = None
     adjust: tuple[Callable[[ListQuery], ListQuery], ...] = ()
     """Changes what the list is asked, once that is read."""
-    expire_tokens: Callable[[int], None] | None = None
-    allowed: list[str] = field(default_factory=list[str])
-    """The methods that this path does answer."""
+    expire_tokens: Callable[[int], None] = field(default=lambda _: None)
+    """Lets every recording token be expired, and be answered by this status."""
+    allowed: str | None = None
+    """The method that the first route of this path answers."""
+
+    def param(self, name: str) -> str | None:
+        """The last value of a query parameter: the one that counts."""
+        return dict(self.params).get(name)
 
 
-def read_call(method: str, target: str) -> Call:
+def read_call(method: str, target: str, origin: str = "") -> Call:
     """The call behind a method and a request target; `operation` is None where no route fits."""
     path, _, query = target.partition("?")
-    call = Call(method, unquote(path), parse_qsl(query, keep_blank_values=True) if query else [])
+    call = Call(method, unquote(path), parse_qsl(query, keep_blank_values=True) if query else [], origin)
     for wanted, operation, session_id in _candidates(call.path):
         if wanted == method:
             call.operation, call.session_id = operation, session_id
             break
-        call.allowed.append(wanted)
+        call.allowed = call.allowed or wanted
     return call
 
 
-def known(path: str) -> bool:
-    """Whether any method is answered there."""
-    return bool(_candidates(path))
+def slash_redirect(path: str) -> str | None:
+    """Where a path leads that would fit with the slash at its end added or taken away."""
+    other = path.rstrip("/") if path.endswith("/") else f"{path}/"
+    return quote(other, safe="/:%@!$&'()*+,;=~") if _candidates(other) else None
 
 
 def _candidates(path: str) -> list[tuple[str, str, str]]:
@@ -68,9 +77,7 @@ def _candidates(path: str) -> list[tuple[str, str, str]]:
         return [("GET", "sessions.list", "")]
     if "/" not in rest:
         return [("GET", "sessions.get_by_id", rest)]
-    found = [("GET", "sessions.stream_recording", "")] if rest == STREAM else []
     prefix, _, session_id = rest.partition("/")
-    entry = BY_ID.get(f"{prefix}/")
-    if entry and session_id and "/" not in session_id:
-        found.append((*entry, session_id))
-    return found
+    entry = BY_ID.get(prefix)
+    found = [(*entry, session_id)] if entry and session_id and "/" not in session_id else []
+    return [*found, ("GET", "sessions.stream_recording", "")] if rest == STREAM else found

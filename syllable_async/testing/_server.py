@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import math
+import ssl
 import time
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Coroutine
 from hashlib import blake2b
-from threading import Event, Thread
+from threading import Thread
 from types import TracebackType
 from typing import Any, Self
 
@@ -18,11 +18,10 @@ from ._answers import Answer, error
 from ._api import API, Tokens
 from ._log import KEY_HEADER, LoggedRequest, RequestLog
 from ._query import Bounds
-from ._routes import Call, known, read_call
+from ._routes import Call, read_call, slash_redirect
 from ._store import Store
 from .faults import Delivery, Fault, FaultQueue
 
-_EXTRAS = ("summary", "rating", "recordings", "complete_after")
 _CLOSING = 0.1
 """Seconds that requests under way get at the end before they are cancelled."""
 
@@ -47,6 +46,7 @@ class FakeSyllable:
         bounds: whether the window of `start_datetime` and `end_datetime` holds its ends.
         token_lifetime: seconds that a recording's token is good for.
         log_limit: how many requests `requests` keeps; None: all.
+        ssl_context: serve https with it.
         clock: seconds, for the log and for tokens.
         sleep: what waits in delays.
         on_answer: told of each request once its answer stands.
@@ -69,6 +69,7 @@ class FakeSyllable:
         bounds: Bounds = "[)",
         token_lifetime: float = math.inf,
         log_limit: int | None = None,
+        ssl_context: ssl.SSLContext | None = None,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         on_answer: Callable[[LoggedRequest], None] | None = None,
@@ -82,11 +83,13 @@ class FakeSyllable:
         self._store = Store(seed, sessions)
         self._api = API(self._store, Tokens(seed, token_lifetime, clock), seed, bounds)
         self._address = host, port
+        self._ssl = ssl_context
+        self._scheme = "http" if ssl_context is None else "https"
         self._clock = clock
         self._sleep = sleep
         self._on_answer = on_answer
         self._runner: web.ServerRunner | None = None
-        self._thread: _ServerThread | None = None
+        self._thread: _LoopThread | None = None
 
     def __repr__(self) -> str:
         return f"<FakeSyllable {self.url or 'not running'}>"
@@ -101,14 +104,12 @@ class FakeSyllable:
     def session(self, session_id: str) -> dict[str, Any]:
         """A session as the API shows it; `KeyError` if there is none of that id."""
         with self._store.lock:
-            index = self._store.find(session_id)
-            if index is None:
-                raise KeyError(session_id)
-            return dict(self._store.row(index))
+            return dict(self._store.row(self._store.existing(session_id)))
 
     def recordings(self, session_id: str) -> list[bytes]:
-        """The bytes of a session's recordings, as the stream serves them."""
-        return self._api.recordings(self.session(session_id))
+        """The bytes of a session's recordings, as the stream serves them; `KeyError` as above."""
+        with self._store.lock:
+            return list(self._api.recordings(self._store.existing(session_id)))
 
     def add_session(self, **fields: Any) -> str | None:
         """Add a session and return its id.
@@ -122,18 +123,11 @@ class FakeSyllable:
             TypeError: an unknown field, or a value of a wrong type.
             ValueError: a known `session_id`, or a duration out of range.
         """
-        extras = _taken(fields)
-        with self._store.lock:
-            session_id = self._store.add(fields)
-            self._note(session_id, extras)
-            return session_id
+        return self._store.add(fields)
 
     def update(self, session_id: str, **fields: Any) -> None:
         """Change a session; takes what `add_session` takes. `KeyError` if there is none of that id."""
-        extras = _taken(fields)
-        with self._store.lock:
-            self._store.update(session_id, fields)
-            self._note(fields.get("session_id", session_id), extras)
+        self._store.update(session_id, fields)
 
     def delete(self, session_id: str) -> None:
         """Remove a session; `KeyError` if there is none of that id."""
@@ -143,10 +137,6 @@ class FakeSyllable:
         """Let every token minted so far be expired."""
         self._api.tokens.expire()
 
-    def _note(self, session_id: str | None, extras: dict[str, Any]) -> None:
-        if extras and session_id is not None:
-            self._api.extras.setdefault(session_id, {}).update(extras)
-
     # Lifecycle
 
     async def start(self) -> None:
@@ -154,10 +144,11 @@ class FakeSyllable:
         server = web.Server(self._handle, handler_cancellation=True, access_log=None)
         self._runner = web.ServerRunner(server, shutdown_timeout=_CLOSING)
         await self._runner.setup()
-        site = web.TCPSite(self._runner, *self._address)
+        host, port = self._address
+        site = web.TCPSite(self._runner, host, port, ssl_context=self._ssl)
         await site.start()
         host, port = self._runner.addresses[0][:2]
-        self.url = self._api.origin = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+        self.url = f"{self._scheme}://[{host}]:{port}" if ":" in host else f"{self._scheme}://{host}:{port}"
 
     async def aclose(self) -> None:
         """Close the socket and every connection; what is under way is cancelled."""
@@ -175,29 +166,39 @@ class FakeSyllable:
         await self.aclose()
 
     def __enter__(self) -> Self:
-        self._thread = _ServerThread(self)
-        self._thread.run_until_ready()
+        self._thread = _LoopThread()
+        try:
+            self._thread.run(self.start())
+        except BaseException:
+            self._thread.stop()
+            raise
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._thread is not None:
-            thread, self._thread = self._thread, None
-            thread.stop()
+            self._thread.run(self.aclose())
+            self._thread.stop()
 
     # Serving
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
-        call = read_call(request.method, request.raw_path)
+        host = request.headers.get("Host")
+        origin = f"{self._scheme}://{host}" if host else self.url
+        call = read_call(request.method, request.raw_path, origin)
         call.range, call.if_range = request.headers.get("Range"), request.headers.get("If-Range")
         call.expire_tokens = self._api.tokens.expire
         entry = self._logged(request, call)
-        fault = self.faults.take(call)
-        if fault is None:
-            return self._plain(self._answer(request, call, None), entry)
-        entry.fault = fault.name
-        return await self._deliver(request, self._answer(request, call, fault), fault.delivery, entry)
+        try:
+            fault = self.faults.take(call)
+            if fault is None:
+                return self._plain(self._answer(request, call), entry)
+            entry.fault = fault.name
+            return await self._deliver(request, self._faulty(request, call, fault), fault.delivery, entry)
+        finally:
+            if self._on_answer is not None:
+                self._on_answer(entry)
 
     def _logged(self, request: web.BaseRequest, call: Call) -> LoggedRequest:
         headers = request.headers.copy()
@@ -216,36 +217,34 @@ class FakeSyllable:
         self.requests.append(entry)
         return entry
 
-    def _answer(self, request: web.BaseRequest, call: Call, fault: Fault | None) -> Answer:
-        if fault is None:
-            return self._routed(request, call)
+    def _faulty(self, request: web.BaseRequest, call: Call, fault: Fault) -> Answer:
         for hook in fault.before:
             answer = hook(call)
             if answer is not None:
                 return answer
         call.adjust = fault.query
-        answer = self._routed(request, call)
+        answer = self._answer(request, call)
         for change in fault.after:
             answer = change(answer)
         return answer
 
-    def _routed(self, request: web.BaseRequest, call: Call) -> Answer:
+    def _answer(self, request: web.BaseRequest, call: Call) -> Answer:
         if call.operation is None:
             return self._unrouted(request, call)
-        if request.headers.get(KEY_HEADER) != self.api_key:
-            return error(401, "Invalid API key" if KEY_HEADER in request.headers else "Not authenticated")
+        key = request.headers.get(KEY_HEADER)
+        if key != self.api_key:
+            return error(401, "Not authenticated" if key is None else "Invalid API key")
         return self._api.answer(call)
 
     def _unrouted(self, request: web.BaseRequest, call: Call) -> Answer:
         """405, a redirect to the path with or without the slash at its end, or 404: Starlette's order."""
         if call.allowed:
-            return error(405, "Method Not Allowed").with_headers({"Allow": ", ".join(call.allowed)})
-        path = call.path[:-1] if call.path.endswith("/") else f"{call.path}/"
-        if path and known(path):
-            target, mark, query = request.raw_path.partition("?")
-            other = target[:-1] if target.endswith("/") else f"{target}/"
-            return Answer(307, {"Location": f"{self.url}{other}{mark}{query}"}, b"")
-        return error(404, "Not Found")
+            return error(405, "Method Not Allowed").with_headers({"Allow": call.allowed})
+        other = slash_redirect(call.path)
+        if other is None:
+            return error(404, "Not Found")
+        _, mark, query = request.raw_path.partition("?")
+        return Answer(307, {"Location": f"{call.origin}{other}{mark}{query}"}, b"")
 
     def _plain(self, answer: Answer, entry: LoggedRequest) -> web.Response:
         self._note_answer(answer, entry)
@@ -255,8 +254,6 @@ class FakeSyllable:
     def _note_answer(self, answer: Answer, entry: LoggedRequest) -> None:
         entry.status = answer.status
         entry.answer_headers = answer.headers
-        if self._on_answer is not None:
-            self._on_answer(entry)
 
     async def _deliver(
         self, request: web.BaseRequest, answer: Answer, delivery: Delivery, entry: LoggedRequest
@@ -308,46 +305,18 @@ def _end(request: web.BaseRequest, *, reset: bool) -> None:
             transport.close()
 
 
-def _taken(fields: dict[str, Any]) -> dict[str, Any]:
-    """What of the fields is not part of a session, taken out of them."""
-    return {name: fields.pop(name) for name in _EXTRAS if name in fields}
+class _LoopThread:
+    """An event loop that runs in a thread of its own."""
 
-
-class _ServerThread:
-    """A fake in a loop and a thread of its own."""
-
-    def __init__(self, server: FakeSyllable) -> None:
-        self._server = server
-        self._ready = Event()
-        self._failure: BaseException | None = None
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._stop: asyncio.Event | None = None
-        self._thread = Thread(target=self._run, name="fake-syllable", daemon=True)
-
-    def run_until_ready(self) -> None:
+    def __init__(self) -> None:
+        self._loop = asyncio.new_event_loop()
+        self._thread = Thread(target=self._loop.run_forever, name="fake-syllable", daemon=True)
         self._thread.start()
-        self._ready.wait()
-        if self._failure is not None:
-            self._thread.join()
-            raise self._failure
+
+    def run(self, work: Coroutine[Any, Any, None]) -> None:
+        asyncio.run_coroutine_threadsafe(work, self._loop).result()
 
     def stop(self) -> None:
-        if self._loop is not None and self._stop is not None:
-            with suppress(RuntimeError):
-                self._loop.call_soon_threadsafe(self._stop.set)
+        self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
-
-    def _run(self) -> None:
-        asyncio.run(self._serve())
-
-    async def _serve(self) -> None:
-        self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
-        try:
-            await self._server.start()
-        except OSError as failure:
-            self._failure = failure
-            return
-        finally:
-            self._ready.set()
-        await self._stop.wait()
-        await self._server.aclose()
+        self._loop.close()

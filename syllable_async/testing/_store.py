@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right, insort
-from collections.abc import Sequence
-from datetime import UTC, datetime
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 from threading import RLock
 from typing import Any, Final
 
@@ -37,6 +37,7 @@ class Store:
         self._deleted: set[int] = set()
         self._instants: dict[int, int] = {}
         self._foreign_ids: dict[str, int] = {}
+        self._extras: dict[int, dict[str, Any]] = {}
         self._order: Sequence[int] = range(count)
         self._columns: dict[str, list[Any]] = {}
         self._matches: dict[tuple[Any, ...], list[int]] = {}
@@ -59,6 +60,10 @@ class Store:
         moved = self._instants.get(index)
         return self._rows.instant(index) if moved is None else moved
 
+    def extras(self, index: int) -> Mapping[str, Any]:
+        """What was set by hand and is no field of a session: see `EXTRAS`."""
+        return self._extras.get(index, {})
+
     def find(self, session_id: str) -> int | None:
         """The index of a session that exists."""
         index = self._foreign_ids.get(session_id)
@@ -68,6 +73,13 @@ class Store:
                 return None
             if index in self._changed and self._changed[index]["session_id"] != session_id:
                 return None
+        return index
+
+    def existing(self, session_id: str) -> int:
+        """As `find`; `KeyError` if there is none."""
+        index = self.find(session_id)
+        if index is None:
+            raise KeyError(session_id)
         return index
 
     def ids(self) -> tuple[str | None, ...]:
@@ -132,37 +144,34 @@ class Store:
         """A new session: what is not given is made up from the seed, its time is after all others."""
         with self.lock:
             index = self._next
-            row = {**self._rows[index], "timestamp": self._after_newest(), **_checked(values)}
+            fields, extras = _checked(values)
+            row = {**self._rows[index], "timestamp": self._after_newest(), **fields}
             self._refuse_known(row["session_id"], index)
             self._next += 1
             for name, column in self._columns.items():
                 column.append(None if name == "timestamp" else row[name])
-            self._put(index, row)
+            self._put(index, row, extras)
             session_id: str | None = row["session_id"]
             return session_id
 
     def update(self, session_id: str, values: dict[str, Any]) -> None:
         """Change fields of a session; `KeyError` if there is none of that id."""
         with self.lock:
-            index = self._existing(session_id)
-            row = {**self.row(index), **_checked(values)}
+            index = self.existing(session_id)
+            fields, extras = _checked(values)
+            row = {**self.row(index), **fields}
             self._refuse_known(row["session_id"], index)
             self._remove(index)
-            self._put(index, row)
+            self._put(index, row, extras)
 
     def delete(self, session_id: str) -> None:
         """Remove a session; `KeyError` if there is none of that id."""
         with self.lock:
-            index = self._existing(session_id)
+            index = self.existing(session_id)
             self._remove(index)
             self._deleted.add(index)
             self._changed.pop(index, None)
-
-    def _existing(self, session_id: str) -> int:
-        index = self.find(session_id)
-        if index is None:
-            raise KeyError(session_id)
-        return index
+            self._extras.pop(index, None)
 
     def _refuse_known(self, session_id: str | None, index: int) -> None:
         if session_id is not None and self.find(session_id) not in {None, index}:
@@ -172,12 +181,10 @@ class Store:
         newest = self.instant(self._order[-1]) if self._order else self._rows.instant(0)
         return timestamp_text(newest + SPACING)
 
-    def _put(self, index: int, row: Row) -> None:
-        moment = row["timestamp"]
-        if isinstance(moment, datetime):
-            row["timestamp"] = timestamp_text(instant_of(moment))
+    def _put(self, index: int, row: Row, extras: dict[str, Any]) -> None:
         self._instants[index] = instant_of(datetime.fromisoformat(row["timestamp"]))
         self._changed[index] = row
+        self._extras[index] = {**self.extras(index), **extras}
         if row["session_id"] is not None and row["session_id"] != self._rows.session_id(index):
             self._foreign_ids[row["session_id"]] = index
         for name, column in self._columns.items():
@@ -200,25 +207,34 @@ class Store:
         return self._order
 
 
-def _checked(values: dict[str, Any]) -> dict[str, Any]:
-    for name, value in values.items():
-        if name not in FIELDS:
-            raise TypeError(f"a session has no field {name!r}")
-        if value is None and name != "timestamp":
-            continue
-        if not isinstance(value, _TYPES.get(name, (str,))) or (isinstance(value, bool) and not _is_flag(name)):
-            raise TypeError(f"{name} cannot be a {type(value).__name__}")
-    if not 0 <= (values.get("duration") or 0) <= _LONGEST:
+def _checked(values: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Fields of a session and extras, apart, each of the type that it must have."""
+    fields = {name: _typed(name, value) for name, value in values.items() if name not in EXTRAS}
+    if not 0 <= (fields.get("duration") or 0) <= _LONGEST:
         raise ValueError(f"duration must lie between 0 and {_LONGEST:g} seconds")
-    moment = values.get("timestamp")
-    if isinstance(moment, datetime) and moment.tzinfo is None:
-        return {**values, "timestamp": moment.replace(tzinfo=UTC)}
-    return values
+    return fields, {name: _typed_extra(name, value) for name, value in values.items() if name in EXTRAS}
 
 
-def _is_flag(name: str) -> bool:
-    return bool in _TYPES.get(name, ())
+def _typed(name: str, value: Any) -> Any:
+    if name not in FIELDS:
+        raise TypeError(f"a session has no field {name!r}")
+    if value is None and name != "timestamp":
+        return None
+    types = _TYPES.get(name, (str,))
+    if not isinstance(value, types) or (isinstance(value, bool) and bool not in types):
+        raise TypeError(f"{name} cannot be a {type(value).__name__}")
+    return timestamp_text(instant_of(value)) if isinstance(value, datetime) else value
+
+
+def _typed_extra(name: str, value: Any) -> Any:
+    if name == "recordings":
+        return [bytes(recording) for recording in value]
+    if name == "complete_after" and value < 1:
+        raise ValueError("complete_after must be at least 1")
+    return value
 
 
 FIELDS = frozenset(Rows(0)[0])
 """The fields of a session."""
+EXTRAS = frozenset({"summary", "rating", "recordings", "complete_after"})
+"""What else a session can be given."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import math
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from threading import Lock
@@ -19,6 +20,8 @@ from ._query import Bounds, ListQuery
 from ._routes import OPERATIONS, Call
 
 __all__ = [
+    "Answer",
+    "Call",
     "Delivery",
     "Fault",
     "FaultQueue",
@@ -123,8 +126,7 @@ class _Scripted:
         return due and self.route in {"*", call.operation} and (self.when is None or self.when(call))
 
     def __str__(self) -> str:
-        wanted = "at least once" if self.fault.times is None else f"{self.met} of {self.fault.times} times"
-        return f"{self.route}: {self.fault.name} (met {wanted if self.met or self.fault.times else 'never'})"
+        return f"{self.route}: {self.fault.name} (met {self.met} of {self.fault.times or 'at least 1'} times)"
 
 
 class FaultQueue:
@@ -223,7 +225,7 @@ def redirect(location: str, code: int = 307, *, times: int | None = 1) -> Fault:
     return Fault(name=f"redirect {code}", times=times, before=(lambda _call: answer,))
 
 
-def rate_limit(requests: int, per: float = 1.0, *, clock: Callable[[], float]) -> Fault:
+def rate_limit(requests: int, per: float = 1.0, *, clock: Callable[[], float] = time.monotonic) -> Fault:
     """Standing: more than `requests` in `per` seconds of the clock are answered by 429 with `Retry-After`."""
     arrivals: list[float] = []
 
@@ -325,7 +327,12 @@ def etag(value: str | None, *, times: int | None = 1) -> Fault:
 
 def weaken_etag(*, times: int | None = 1) -> Fault:
     """Send the ETag as a weak one."""
-    return _answered("weak ETag", times, lambda answer: answer.with_headers({"ETag": f"W/{answer.headers['ETag']}"}))
+
+    def weaken(answer: Answer) -> Answer:
+        strong = answer.headers.get("ETag")
+        return answer.with_headers({"ETag": f"W/{strong}"}) if strong else answer
+
+    return _answered("weak ETag", times, weaken)
 
 
 def content_range(value: str | None, *, times: int | None = 1) -> Fault:
@@ -357,7 +364,6 @@ def expire_tokens(*, code: int = 403, times: int | None = 1) -> Fault:
     """Let every token be expired when the request comes, which a stream then answers by `code`."""
 
     def expire(call: Call) -> None:
-        if call.expire_tokens:
-            call.expire_tokens(code)
+        call.expire_tokens(code)
 
     return Fault(name="expire tokens", times=times, before=(expire,))
