@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
+import math
 from collections.abc import AsyncIterator
+from typing import Any
 
 import aiohttp
 import pytest
 
-from syllable_async.testing import FakeSyllable
-from syllable_async.testing.faults import cut, pass_through, status
+from syllable_async.testing import FakeSyllable, Fault, faults
+
+LIST = "/api/v1/sessions/"
+BODY = bytes(range(256)) * 4
 
 
 @pytest.fixture
@@ -24,37 +30,300 @@ async def client(server: FakeSyllable) -> AsyncIterator[aiohttp.ClientSession]:
         yield session
 
 
-LIST = "/api/v1/sessions/"
+async def page(client: aiohttp.ClientSession, **query: str | int) -> dict[str, Any]:
+    async with client.get(LIST, params=query) as answer:
+        assert answer.status == 200
+        document: dict[str, Any] = await answer.json()
+        return document
+
+
+async def stream(client: aiohttp.ClientSession, server: FakeSyllable) -> str:
+    """The URL of a recording of `BODY`."""
+    session_id = server.add_session(recordings=[BODY])
+    async with client.post(f"/api/v1/sessions/recording/{session_id}") as answer:
+        [url] = (await answer.json())["recordings"]
+    return str(url)
+
+
+# The queue
 
 
 async def test_a_status_comes_as_often_as_scripted(server: FakeSyllable, client: aiohttp.ClientSession) -> None:
-    server.faults.add("sessions.list", status(503, times=2, retry_after=1.5))
+    server.faults.add("sessions.list", faults.status(503, times=2, retry_after=1.5))
     answers = [await client.get(LIST) for _ in range(3)]
     assert [answer.status for answer in answers] == [503, 503, 200]
     assert [answer.headers.get("Retry-After") for answer in answers] == ["1.5", "1.5", None]
     assert [entry.status for entry in server.requests.to("sessions.list")] == [503, 503, 200]
+    assert [entry.fault for entry in server.requests] == ["status 503", "status 503", None]
     server.faults.assert_all_met()
 
 
-async def test_a_body_is_cut_after_byte_n(server: FakeSyllable, client: aiohttp.ClientSession) -> None:
-    server.faults.add("sessions.list", cut(100))
-    async with client.get(LIST) as answer:
-        assert answer.content_length is not None
-        assert answer.content_length > 100
-        assert len(await answer.content.readexactly(100)) == 100
-        with pytest.raises(aiohttp.ClientPayloadError):
-            await answer.content.readexactly(1)
+async def test_faults_of_a_route_are_met_in_order(server: FakeSyllable, client: aiohttp.ClientSession) -> None:
+    server.faults.add("sessions.list", faults.pass_through(), faults.status(500), faults.status(429))
+    server.faults.add("sessions.get_by_id", faults.status(404))
+    server.faults.add("*", faults.status(502))
+    paths = [LIST, LIST, f"{LIST}x", LIST, "/nowhere", LIST]
+    assert [(await client.get(path)).status for path in paths] == [200, 500, 404, 429, 502, 200]
     server.faults.assert_all_met()
+
+
+async def test_a_standing_fault_joins_what_the_queue_brings(
+    server: FakeSyllable, client: aiohttp.ClientSession
+) -> None:
+    server.faults.add("sessions.list", faults.null_totals(times=None), faults.clamp_limit(3))
+    first, second = await page(client), await page(client)
+    assert (len(first["items"]), first["total_count"]) == (3, None)
+    assert (len(second["items"]), second["total_count"]) == (25, None)
+    assert server.requests[0].fault == "null totals & clamp limit to 3"
+    server.faults.clear()
+    assert (await page(client))["total_count"] == 30
+
+
+async def test_only_calls_that_fit_meet_a_fault(server: FakeSyllable, client: aiohttp.ClientSession) -> None:
+    server.faults.add("sessions.list", faults.status(500), when=lambda call: call.param("page") == "1")
+    assert [(await client.get(LIST, params={"page": number})).status for number in (0, 1, 1)] == [200, 500, 200]
 
 
 async def test_faults_that_were_not_met_are_listed(server: FakeSyllable, client: aiohttp.ClientSession) -> None:
-    server.faults.add("sessions.list", pass_through(), status(500, times=2))
-    server.faults.add("sessions.get_by_id", cut(10))
+    server.faults.add("sessions.list", faults.pass_through(), faults.status(500, times=2))
+    server.faults.add("sessions.get_by_id", faults.cut(10))
+    server.faults.add("sessions.get_latency", faults.delay(1, times=None))
     await client.get(LIST)
     await client.get(LIST)
     assert server.faults.pending == [
         "sessions.list: status 500 (met 1 of 2 times)",
         "sessions.get_by_id: cut at byte 10 (met 0 of 1 times)",
+        "sessions.get_latency: delay 1 s (met 0 of at least 1 times)",
     ]
-    with pytest.raises(AssertionError, match=r"not met:\n  sessions.list: status 500"):
+    with pytest.raises(AssertionError, match=r"not met:\n  sessions.list: status 500 .*\n  sessions.get_by_id"):
         server.faults.assert_all_met()
+
+
+def test_what_cannot_be_scripted_is_refused() -> None:
+    queue = faults.FaultQueue()
+    with pytest.raises(ValueError, match=r"no route is called 'sessions.lst'; there are \* and sessions.list"):
+        queue.add("sessions.lst", faults.status(500))
+    with pytest.raises(ValueError, match="at least 1"):
+        faults.status(500, times=0)
+    with pytest.raises(ValueError, match="same times"):
+        _ = faults.cut(1, times=2) & faults.weaken_etag()
+
+
+async def test_a_fault_of_your_own_fits_in(server: FakeSyllable, client: aiohttp.ClientSession) -> None:
+    def teapot(call: faults.Call) -> faults.Answer:
+        return faults.Answer(418, {"X-Asked": call.path}, b"short and stout")
+
+    server.faults.add("*", Fault(name="teapot", before=(teapot,)))
+    async with client.get(LIST) as answer:
+        assert (answer.status, answer.headers["X-Asked"], await answer.text()) == (418, LIST, "short and stout")
+
+
+# Statuses
+
+
+async def test_a_status_can_have_a_body_and_headers(server: FakeSyllable, client: aiohttp.ClientSession) -> None:
+    link = {"detail": {"code": "legacy_session_link", "session_id": "1", "redirect_to": "/x", "message": "moved"}}
+    server.faults.add(
+        "*",
+        faults.status(400, body=link),
+        faults.status(502, body=b"<html>", headers={"Content-Type": "text/html"}),
+        faults.status(429, retry_after="soon"),
+    )
+    async with client.get(LIST) as answer:
+        assert (answer.status, await answer.json()) == (400, link)
+    async with client.get(LIST) as answer:
+        assert (answer.status, answer.content_type, await answer.read()) == (502, "text/html", b"<html>")
+    async with client.get(LIST) as answer:
+        assert (answer.headers["Retry-After"], await answer.json()) == ("soon", {"detail": "Scripted 429"})
+
+
+async def test_a_redirect_leads_away(server: FakeSyllable, client: aiohttp.ClientSession) -> None:
+    server.faults.add("sessions.list", faults.redirect("https://other.example/x", 302))
+    async with client.get(LIST, allow_redirects=False) as answer:
+        assert (answer.status, answer.headers["Location"]) == (302, "https://other.example/x")
+
+
+async def test_a_rate_limit_counts_by_its_clock(server: FakeSyllable, client: aiohttp.ClientSession) -> None:
+    now = 0.0
+    server.faults.add("*", faults.rate_limit(2, per=10, clock=lambda: now))
+    assert [(await client.get(LIST)).status for _ in range(2)] == [200, 200]
+    now = 7.5
+    refused = await client.get(LIST)
+    assert (refused.status, refused.headers["Retry-After"]) == (429, "3")
+    now = 10.5
+    assert (await client.get(LIST)).status == 200
+
+
+# Time and connections
+
+
+async def test_delays_wait_before_the_head_and_in_the_body() -> None:
+    waited: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        waited.append(seconds)
+
+    async with FakeSyllable(sessions=30, sleep=sleep) as server, aiohttp.ClientSession(server.url) as client:
+        server.faults.add("*", faults.delay(5), faults.pause(10, 7), faults.delay(1) & faults.pause(0, 2))
+        bodies = [await (await client.get(LIST)).read() for _ in range(4)]
+    assert waited == [5, 7, 1, 2]
+    assert len(set(bodies)) == 1
+
+
+async def test_a_stall_ends_with_the_fake(client: aiohttp.ClientSession, server: FakeSyllable) -> None:
+    arrived = asyncio.Event()
+    server.faults.add(
+        "*", Fault(name="stall", before=(lambda _: arrived.set(),), delivery=faults.Delivery(delay=math.inf))
+    )
+    server.faults.add("*", faults.pause(10, math.inf))
+    silent = asyncio.create_task(client.get(LIST))
+    await arrived.wait()
+    async with client.get(LIST) as answer:
+        assert len(await answer.content.readexactly(10)) == 10
+        await server.aclose()
+        with pytest.raises(aiohttp.ClientPayloadError):
+            await answer.content.readexactly(1)
+    with pytest.raises(aiohttp.ClientConnectionError):
+        await silent
+    assert [entry.status for entry in server.requests] == [None, 200]
+
+
+@pytest.mark.parametrize("chunked", [False, True])
+@pytest.mark.parametrize("reset", [False, True])
+async def test_a_body_is_cut_after_byte_n(
+    server: FakeSyllable, client: aiohttp.ClientSession, reset: bool, chunked: bool
+) -> None:
+    server.faults.add("sessions.list", faults.cut(100, reset=reset, chunked=chunked))
+    async with client.get(LIST) as answer:
+        assert (answer.content_length is None) == chunked
+        assert len(await answer.content.readexactly(100)) == 100
+        with pytest.raises((aiohttp.ClientPayloadError, aiohttp.ClientConnectionError)):
+            await answer.content.readexactly(1)
+    [entry] = server.requests
+    assert (entry.status, entry.bytes_sent) == (200, 100)
+    assert (await page(client))["total_count"] == 30
+
+
+async def raw(server: FakeSyllable, *, requests: int) -> list[bytes]:
+    """What one connection receives for so many requests: heads as far as they came."""
+    host, port = server.url.removeprefix("http://").split(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    heads: list[bytes] = []
+    for _ in range(requests):
+        writer.write(f"GET {LIST}?limit=0 HTTP/1.1\r\nHost: x\r\nSyllable-API-Key: {server.api_key}\r\n\r\n".encode())
+        try:
+            heads.append(await reader.readuntil(b"\r\n\r\n"))
+            size = int(heads[-1].lower().partition(b"content-length:")[2].split()[0])
+            await reader.readexactly(size)
+        except (asyncio.IncompleteReadError, ConnectionError):
+            heads.append(b"")
+    writer.close()
+    return heads
+
+
+async def test_a_dropped_connection_says_nothing(server: FakeSyllable) -> None:
+    for reset in (False, True):
+        server.faults.add("*", faults.drop(reset=reset))
+        assert await raw(server, requests=1) == [b""]
+    assert [entry.status for entry in server.requests] == [None, None]
+
+
+async def test_a_hung_up_connection_promised_to_stay(server: FakeSyllable) -> None:
+    server.faults.add("*", faults.hang_up())
+    first, second = await raw(server, requests=2)
+    assert first.startswith(b"HTTP/1.1 200")
+    assert b"close" not in first.lower()
+    assert second == b""
+    assert all(await raw(server, requests=2))
+
+
+# Lists
+
+
+async def test_a_clamped_limit_is_admitted_or_not(server: FakeSyllable, client: aiohttp.ClientSession) -> None:
+    server.faults.add("sessions.list", faults.clamp_limit(4), faults.clamp_limit(4, echo_asked=True))
+    honest, lying = await page(client, limit=10, page=1), await page(client, limit=10, page=1)
+    ids = list(reversed(server.sessions))[4:8]
+    for answer in (honest, lying):
+        assert [item["session_id"] for item in answer["items"]] == ids
+    assert [honest["page_size"], honest["total_pages"]] == [4, 8]
+    assert [lying["page_size"], lying["total_pages"]] == [10, 3]
+
+
+async def test_a_page_is_repeated_under_the_number_asked_for(
+    server: FakeSyllable, client: aiohttp.ClientSession
+) -> None:
+    pages = [await page(client, limit=5, page=number) for number in range(3)]
+    server.faults.add("sessions.list", faults.repeat_page(), faults.repeat_page(0))
+    for expected in (pages[1], pages[0]):
+        again = await page(client, limit=5, page=2)
+        assert (again["items"], again["page"]) == (expected["items"], 2)
+
+
+async def test_bounds_can_change(server: FakeSyllable, client: aiohttp.ClientSession) -> None:
+    start, end = (server.session(str(server.sessions[index]))["timestamp"] for index in (0, 29))
+    counts: list[int] = []
+    for bounds in ("[)", "[]", "()", "(]"):
+        server.faults.add("sessions.list", faults.date_bounds(bounds))
+        counts.append((await page(client, start_datetime=start, end_datetime=end))["total_count"])
+    assert counts == [29, 30, 28, 29]
+
+
+async def test_documents_can_be_edited_and_broken(server: FakeSyllable, client: aiohttp.ClientSession) -> None:
+    server.faults.add(
+        "sessions.list",
+        faults.edit_json(lambda document: [document["page"], "\ud800"]),
+        faults.broken_json(),
+        faults.content_type("text/html"),
+    )
+    async with client.get(LIST, params={"page": 7}) as answer:
+        assert await answer.json() == [7, "?"]
+    async with client.get(LIST) as answer:
+        text = await answer.text()
+        assert answer.content_length == len(text.encode())
+        with pytest.raises(json.JSONDecodeError):
+            json.loads(text)
+    async with client.get(LIST) as answer:
+        assert answer.content_type == "text/html"
+
+
+# Recordings
+
+
+async def test_ranges_can_be_ignored(server: FakeSyllable, client: aiohttp.ClientSession) -> None:
+    url = await stream(client, server)
+    server.faults.add("sessions.stream_recording", faults.ignore_range())
+    for status, body in ((200, BODY), (206, BODY[1000:])):
+        async with client.get(url, headers={"Range": "bytes=1000-"}) as answer:
+            assert (answer.status, await answer.read()) == (status, body)
+
+
+async def test_tags_can_be_other_weak_or_gone(server: FakeSyllable, client: aiohttp.ClientSession) -> None:
+    url = await stream(client, server)
+    script = [faults.etag('"x"'), faults.weaken_etag(), faults.etag(None), faults.weaken_etag() & faults.cut(10)]
+    server.faults.add("sessions.stream_recording", *script)
+    tags = [(await client.get(url)).headers.get("ETag") for _ in range(5)]
+    assert tags == ['"x"', f"W/{tags[4]}", None, f"W/{tags[4]}", tags[4]]
+    server.faults.add("sessions.list", faults.weaken_etag())
+    assert "ETag" not in (await client.get(LIST)).headers
+
+
+async def test_ranges_can_be_answered_wrongly(server: FakeSyllable, client: aiohttp.ClientSession) -> None:
+    url = await stream(client, server)
+    script = [faults.content_range("bytes 0-9/10"), faults.content_range(None), faults.unsatisfiable(9)]
+    server.faults.add("sessions.stream_recording", *script, faults.unsatisfiable(), faults.content_range("bytes 0-0/1"))
+    seen: list[tuple[int, str | None]] = []
+    for part in ("bytes=5-", "bytes=5-", "bytes=5-", "bytes=5-", ""):
+        async with client.get(url, headers={"Range": part}) as answer:
+            seen.append((answer.status, answer.headers.get("Content-Range")))
+    assert seen == [(206, "bytes 0-9/10"), (206, None), (416, "bytes */9"), (416, None), (200, None)]
+
+
+async def test_tokens_expire_midway(server: FakeSyllable, client: aiohttp.ClientSession) -> None:
+    url = await stream(client, server)
+    server.faults.add("sessions.stream_recording", faults.cut(100), faults.expire_tokens(code=401))
+    async with client.get(url) as answer:
+        assert len(await answer.content.readexactly(100)) == 100
+    assert [(await client.get(url)).status for _ in range(2)] == [401, 401]
+    assert (await client.get(await stream(client, server))).status == 200
+    server.faults.assert_all_met()

@@ -69,7 +69,7 @@ def conversation(row: Row, key: str) -> Conversation:
     lines = list(_script(row, duration))
     slot = duration / (len(lines) or 1)
     for number, (source, text) in enumerate(lines):
-        offset = slot * (number + 0.5 * rng.random())
+        offset = slot * (number + (0.5 if number else 0.1) * rng.random())
         story.turns.append(_turn(story, offset, source, text, rng if voice else None))
         if source == "agent" and number:
             _work(story, row, rng, offset, slot * 0.4, voice=voice, tool=number == 2)

@@ -125,7 +125,7 @@ class FakeSyllable:
         """
         return self._store.add(fields)
 
-    def update(self, session_id: str, **fields: Any) -> None:
+    def update(self, session_id: str, /, **fields: Any) -> None:
         """Change a session; takes what `add_session` takes. `KeyError` if there is none of that id."""
         self._store.update(session_id, fields)
 

@@ -223,7 +223,15 @@ def _typed(name: str, value: Any) -> Any:
     types = _TYPES.get(name, (str,))
     if not isinstance(value, types) or (isinstance(value, bool) and bool not in types):
         raise TypeError(f"{name} cannot be a {type(value).__name__}")
-    return timestamp_text(instant_of(value)) if isinstance(value, datetime) else value
+    return _moment_text(value) if name == "timestamp" else value
+
+
+def _moment_text(value: object) -> str:
+    if isinstance(value, datetime):
+        return timestamp_text(instant_of(value))
+    text = str(value)
+    datetime.fromisoformat(text)  # only to refuse what is not a moment: the text is shown as it was given
+    return text
 
 
 def _typed_extra(name: str, value: Any) -> Any:

@@ -203,15 +203,19 @@ def status(
         body: bytes as they are, anything else as JSON.
         headers: to add.
     """
-    if isinstance(body, bytes):
-        answer = Answer(code, {"Content-Type": "text/plain"}, body)
-    else:
-        answer = error(code, f"Scripted {code}") if body is None else json_answer(body, code)
     extra = dict(headers or {})
     if retry_after is not None:
         extra["Retry-After"] = retry_after if isinstance(retry_after, str) else _seconds(retry_after)
-    final = answer.with_headers(extra)
-    return Fault(name=f"status {code}", times=times, before=(lambda _call: final,))
+    answer = _scripted(code, body).with_headers(extra)
+    return Fault(name=f"status {code}", times=times, before=(lambda _call: answer,))
+
+
+def _scripted(code: int, body: Any) -> Answer:
+    if body is None:
+        return error(code, f"Scripted {code}")
+    if isinstance(body, bytes):
+        return Answer(code, {"Content-Type": "text/plain"}, body)
+    return json_answer(body, code)
 
 
 def pass_through(*, times: int = 1) -> Fault:
