@@ -15,6 +15,7 @@ Row = dict[str, Any]
 """A session as the API shows it, every field of the schema present."""
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_NAIVE_EPOCH = EPOCH.replace(tzinfo=None)
 FIRST_SESSION = datetime(2026, 1, 5, 13, tzinfo=UTC)
 SPACING = 97_000_000
 """Microseconds between two sessions, on average."""
@@ -47,7 +48,7 @@ _AREA_CODES = (202, 212, 303, 312, 415, 512, 617, 804)
 
 def timestamp_text(instant: int) -> str:
     """Microseconds since 1970 the way the API writes a moment."""
-    return (EPOCH + timedelta(microseconds=instant)).isoformat().replace("+00:00", "Z")
+    return f"{(_NAIVE_EPOCH + timedelta(microseconds=instant)).isoformat()}Z"
 
 
 def instant_of(moment: datetime) -> int:
