@@ -39,7 +39,7 @@ def moments(entries: list[Document], name: str = "timestamp") -> list[datetime]:
 
 async def test_everything_happens_within_the_session(server: FakeSyllable, client: aiohttp.ClientSession) -> None:
     for session_id in server.sessions:
-        session = server.session(str(session_id))
+        session = server.session(session_id)
         start = datetime.fromisoformat(session["timestamp"])
         transcript = await read(client, "transcript", session_id)
         latency = await read(client, "latency", session_id)
@@ -128,5 +128,5 @@ async def test_summaries_can_be_missing_and_can_be_set(server: FakeSyllable, cli
     assert sum(document["summary"] is None for document in found) < 20
     session_id = server.add_session(summary="short", rating=None)
     assert await read(client, "full-summary", session_id) == {"summary": "short", "rating": None}
-    server.update(str(session_id), session_id="renamed", rating="Good")
+    server.update(session_id, session_id="renamed", rating="Good")
     assert await read(client, "full-summary", "renamed") == {"summary": "short", "rating": "Good"}

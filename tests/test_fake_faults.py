@@ -261,7 +261,7 @@ async def test_a_page_is_repeated_under_the_number_asked_for(
 
 
 async def test_bounds_can_change(server: FakeSyllable, client: aiohttp.ClientSession) -> None:
-    start, end = (server.session(str(server.sessions[index]))["timestamp"] for index in (0, 29))
+    start, end = (server.session(server.sessions[index])["timestamp"] for index in (0, 29))
     counts: list[int] = []
     for bounds in ("[)", "[]", "()", "(]"):
         server.faults.add("sessions.list", faults.date_bounds(bounds))

@@ -87,7 +87,7 @@ async def client(server: FakeSyllable) -> AsyncIterator[aiohttp.ClientSession]:
         yield session
 
 
-async def urls_of(client: aiohttp.ClientSession, session_id: str | None) -> list[str]:
+async def urls_of(client: aiohttp.ClientSession, session_id: str) -> list[str]:
     async with client.post(f"/api/v1/sessions/recording/{session_id}") as answer:
         document = await answer.json()
     assert document["session_id"] == session_id
@@ -100,11 +100,11 @@ async def test_recordings_are_wav_files_as_long_as_their_session(
 ) -> None:
     counts: set[int] = set()
     for session_id in server.sessions:
-        session = server.session(str(session_id))
+        session = server.session(session_id)
         urls = await urls_of(client, session_id)
         counts.add(len(urls))
         assert bool(urls) == (session["duration"] is not None)
-        for data in server.recordings(str(session_id)):
+        for data in server.recordings(session_id):
             with wave.open(io.BytesIO(data)) as audio:
                 assert audio.getnframes() / audio.getframerate() == session["duration"]
     assert counts == {0, 1, 2}
@@ -124,7 +124,7 @@ async def test_the_stream_serves_the_bytes_with_a_strong_tag(
     assert etag.startswith('"')
     async with client.get(url, headers={"Range": "bytes=90-", "If-Range": etag}) as answer:
         assert (answer.status, await answer.read()) == (206, BODY[90:])
-    server.update(str(session_id), recordings=[BODY[::-1]])
+    server.update(session_id, recordings=[BODY[::-1]])
     async with client.get(url, headers={"Range": "bytes=90-", "If-Range": etag}) as answer:
         assert (answer.status, await answer.read()) == (200, BODY[::-1])
 
@@ -132,7 +132,7 @@ async def test_the_stream_serves_the_bytes_with_a_strong_tag(
 async def test_the_same_seed_gives_the_same_recordings() -> None:
     first, second, other = (FakeSyllable(sessions=20, seed=seed) for seed in (7, 7, 8))
     digests = [
-        [sha256(data).hexdigest() for session_id in fake.sessions for data in fake.recordings(str(session_id))]
+        [sha256(data).hexdigest() for session_id in fake.sessions for data in fake.recordings(session_id)]
         for fake in (first, second, other)
     ]
     assert digests[0] == digests[1] != digests[2]
@@ -163,7 +163,7 @@ async def test_tokens_expire_with_the_clock_and_by_hand() -> None:
         assert await status(fresh) == 403
         assert await status("/api/v1/sessions/recording/stream?token=made-up") == 403
         [last] = await urls_of(client, session_id)
-        server.delete(str(session_id))
+        server.delete(session_id)
         assert await status(last) == 404
 
 

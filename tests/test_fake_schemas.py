@@ -33,7 +33,7 @@ def validator(model: Any) -> jsonschema_rs.Validator:
 def test_replies_about_one_session_fit(method: str, path: str, server: FakeSyllable, client: httpx.Client) -> None:
     checker = validator(REPLIES[method, path])
     for session_id in server.sessions:
-        reply = client.request(method, path.replace("{session_id}", str(session_id)))
+        reply = client.request(method, path.replace("{session_id}", session_id))
         assert reply.status_code == 200
         checker.validate(reply.json())
 
@@ -45,11 +45,11 @@ def test_pages_fit(query: str, client: httpx.Client) -> None:
 
 def test_every_field_of_a_session_is_shown(server: FakeSyllable) -> None:
     fields = set(reply_schema(REPLIES["get", "/api/v1/sessions/{session_id}"])["properties"])
-    assert set(server.session(str(server.sessions[0]))) == fields
+    assert set(server.session(server.sessions[0])) == fields
 
 
 def test_a_misspelt_field_would_be_noticed(server: FakeSyllable) -> None:
-    session = server.session(str(server.sessions[0]))
+    session = server.session(server.sessions[0])
     session["sesion_id"] = session.pop("session_id")
     with pytest.raises(jsonschema_rs.ValidationError):
         validator(REPLIES["get", "/api/v1/sessions/{session_id}"]).validate(session)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 import threading
 import urllib.request
 from collections.abc import AsyncIterator
+from typing import Any
 
 import aiohttp
 import pytest
+import trustme
 
 from syllable_async.testing import FakeSyllable, faults
 
@@ -85,18 +88,18 @@ async def test_what_changes_is_seen_by_the_next_request(server: FakeSyllable, cl
 
     session_id = server.add_session(agent_name="New Agent", source=None)
     assert await newest() == (session_id, 31)
-    server.update(str(session_id), timestamp="2020-01-01T00:00:00Z")
+    server.update(session_id, timestamp="2020-01-01T00:00:00Z")
     assert await newest() == (server.sessions[-1], 31)
     assert server.sessions[0] == session_id
     async with client.get(f"{LIST}{session_id}") as answer:
         assert (await answer.json())["agent_name"] == "New Agent"
-    server.delete(str(session_id))
+    server.delete(session_id)
     assert (await client.get(f"{LIST}{session_id}")).status == 404
     assert (await newest())[1] == 30
 
 
 async def test_filters_compare_what_is_shown(server: FakeSyllable, client: aiohttp.ClientSession) -> None:
-    shown = [server.session(str(session_id)) for session_id in server.sessions]
+    shown = [server.session(session_id) for session_id in server.sessions]
     for name in ("agent_name", "duration", "is_outbound", "timestamp", "experiment_id", "source"):
         for value in {row[name] for row in shown} - {None}:
             query = {"search_fields": name, "search_field_values": str(value), "limit": "100"}
@@ -177,6 +180,37 @@ async def test_it_can_be_started_again_where_its_data_is_kept(server: FakeSyllab
     await server.aclose()
     async with server, aiohttp.ClientSession(server.url, headers={"Syllable-API-Key": server.api_key}) as client:
         assert (await client.get(f"{LIST}{added}")).status == 200
+
+
+async def test_it_runs_once_at_a_time(server: FakeSyllable) -> None:
+    with pytest.raises(RuntimeError, match="running already"):
+        await server.start()
+
+
+async def test_it_speaks_https() -> None:
+    authority: Any = trustme.CA()
+    there, here = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH), ssl.create_default_context()
+    authority.issue_cert("127.0.0.1").configure_cert(there)
+    authority.configure_trust(here)
+    async with (
+        FakeSyllable(sessions=3, ssl_context=there) as server,
+        aiohttp.ClientSession(server.url, headers={"Syllable-API-Key": server.api_key}) as client,
+    ):
+        assert server.url.startswith("https://127.0.0.1:")
+        session_id = server.add_session(recordings=[b"abc"])
+        async with client.post(f"{LIST}recording/{session_id}", ssl=here) as answer:
+            [url] = (await answer.json())["recordings"]
+        assert url.startswith(server.url)
+        async with client.get(url, ssl=here) as answer:
+            assert await answer.read() == b"abc"
+
+
+async def test_a_session_may_have_no_id(server: FakeSyllable, client: aiohttp.ClientSession) -> None:
+    assert server.add_session(session_id=None, source="+12025550199") == ""
+    assert len(server.sessions) == 30
+    async with client.get(LIST, params={"limit": 1}) as answer:
+        document = await answer.json()
+    assert (document["items"][0]["session_id"], document["total_count"]) == (None, 31)
 
 
 def test_its_repr_holds_no_key() -> None:

@@ -54,9 +54,9 @@ async def vendor(server: FakeSyllable, request: pytest.FixtureRequest) -> AsyncI
 def a_call(server: FakeSyllable) -> str:
     """The id of a finished call with one recording."""
     return next(
-        str(session_id)
+        session_id
         for session_id in server.sessions
-        if (row := server.session(str(session_id)))["duration"]
+        if (row := server.session(session_id))["duration"]
         and row["transfer_voicemail_detected"] is None
         and not row["is_legacy"]
     )
@@ -86,7 +86,7 @@ async def test_streams_a_recording_of_the_announced_duration(server: FakeSyllabl
 
 
 async def test_every_list_parameter_works(server: FakeSyllable, vendor: Vendor) -> None:
-    rows = [server.session(str(session_id)) for session_id in server.sessions]
+    rows = [server.session(session_id) for session_id in server.sessions]
     start, end = rows[50]["timestamp"], rows[250]["timestamp"]
     wanted = [
         row for row in rows if start <= row["timestamp"] < end and row["agent_id"] == "12" and row["is_test"] is False

@@ -16,11 +16,12 @@ from aiohttp import web
 
 from ._answers import Answer, error
 from ._api import API, Tokens
+from ._delivery import deliver, plain
+from ._faults import Fault, FaultQueue
 from ._log import KEY_HEADER, LoggedRequest, RequestLog
 from ._query import Bounds
 from ._routes import Call, read_call, slash_redirect
 from ._store import Store
-from .faults import Delivery, Fault, FaultQueue
 
 _CLOSING = 0.1
 """Seconds that requests under way get at the end before they are cancelled."""
@@ -97,8 +98,8 @@ class FakeSyllable:
     # Data
 
     @property
-    def sessions(self) -> tuple[str | None, ...]:
-        """The ids of all sessions, oldest first."""
+    def sessions(self) -> tuple[str, ...]:
+        """The ids of all sessions that have one, oldest first."""
         return self._store.ids()
 
     def session(self, session_id: str) -> dict[str, Any]:
@@ -111,8 +112,8 @@ class FakeSyllable:
         with self._store.lock:
             return list(self._api.recordings(self._store.existing(session_id)))
 
-    def add_session(self, **fields: Any) -> str | None:
-        """Add a session and return its id.
+    def add_session(self, **fields: Any) -> str:
+        """Add a session and return its id: empty where `session_id=None` was given.
 
         Args:
             fields: fields of a session; others are made up. `timestamp` (a datetime, or text that is shown as it is)
@@ -141,6 +142,8 @@ class FakeSyllable:
 
     async def start(self) -> None:
         """Listen, in the running loop. `async with` does it."""
+        if self._runner is not None:
+            raise RuntimeError("the fake is running already")
         server = web.Server(self._handle, handler_cancellation=True, access_log=None)
         self._runner = web.ServerRunner(server, shutdown_timeout=_CLOSING)
         await self._runner.setup()
@@ -193,9 +196,9 @@ class FakeSyllable:
         try:
             fault = self.faults.take(call)
             if fault is None:
-                return self._plain(self._answer(request, call), entry)
+                return plain(self._answer(request, call), entry)
             entry.fault = fault.name
-            return await self._deliver(request, self._faulty(request, call, fault), fault.delivery, entry)
+            return await deliver(request, self._faulty(request, call, fault), fault.delivery, entry, self._sleep)
         finally:
             if self._on_answer is not None:
                 self._on_answer(entry)
@@ -245,64 +248,6 @@ class FakeSyllable:
             return error(404, "Not Found")
         _, mark, query = request.raw_path.partition("?")
         return Answer(307, {"Location": f"{call.origin}{other}{mark}{query}"}, b"")
-
-    def _plain(self, answer: Answer, entry: LoggedRequest) -> web.Response:
-        self._note_answer(answer, entry)
-        entry.bytes_sent = len(answer.body)
-        return web.Response(status=answer.status, headers=answer.headers, body=answer.body)
-
-    def _note_answer(self, answer: Answer, entry: LoggedRequest) -> None:
-        entry.status = answer.status
-        entry.answer_headers = answer.headers
-
-    async def _deliver(
-        self, request: web.BaseRequest, answer: Answer, delivery: Delivery, entry: LoggedRequest
-    ) -> web.StreamResponse:
-        await self._wait(delivery.delay)
-        if delivery.drop:
-            _end(request, reset=delivery.reset)
-            return web.Response()
-        if delivery == Delivery(delay=delivery.delay):
-            return self._plain(answer, entry)
-        self._note_answer(answer, entry)
-        response = web.StreamResponse(status=answer.status, headers=answer.headers)
-        if delivery.chunked:
-            response.enable_chunked_encoding()
-        else:
-            response.content_length = len(answer.body)
-        await response.prepare(request)
-        await self._send(response, answer.body, delivery, entry)
-        if delivery.cut_at is not None:
-            _end(request, reset=delivery.reset)
-            return response
-        await response.write_eof()
-        if delivery.hang_up:
-            _end(request, reset=delivery.reset)
-        return response
-
-    async def _send(self, response: web.StreamResponse, body: bytes, delivery: Delivery, entry: LoggedRequest) -> None:
-        body = body[: delivery.cut_at]
-        middle = len(body) if delivery.pause_at is None else min(delivery.pause_at, len(body))
-        for part, wait in ((body[:middle], delivery.pause), (body[middle:], 0.0)):
-            if part:
-                await response.write(part)
-            entry.bytes_sent += len(part)
-            await self._wait(wait)
-
-    async def _wait(self, seconds: float) -> None:
-        if seconds == math.inf:
-            await asyncio.Event().wait()
-        elif seconds:
-            await self._sleep(seconds)
-
-
-def _end(request: web.BaseRequest, *, reset: bool) -> None:
-    transport = request.transport
-    if transport is not None:
-        if reset:
-            transport.abort()
-        else:
-            transport.close()
 
 
 class _LoopThread:

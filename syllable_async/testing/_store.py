@@ -82,10 +82,15 @@ class Store:
             raise KeyError(session_id)
         return index
 
-    def ids(self) -> tuple[str | None, ...]:
+    def ids(self) -> tuple[str, ...]:
         """All ids, oldest session first."""
         with self.lock:
-            return tuple(self.row(index)["session_id"] for index in self._order)
+            found = (self._id(index) for index in self._order)
+            return tuple(session_id for session_id in found if session_id is not None)
+
+    def _id(self, index: int) -> str | None:
+        changed = self._changed.get(index)
+        return self._rows.session_id(index) if changed is None else changed["session_id"]
 
     def page(self, query: ListQuery) -> tuple[list[int], int]:
         """The indices of one page and the number of sessions that match on all pages."""
@@ -140,7 +145,7 @@ class Store:
 
     # Writing
 
-    def add(self, values: dict[str, Any]) -> str | None:
+    def add(self, values: dict[str, Any]) -> str:
         """A new session: what is not given is made up from the seed, its time is after all others."""
         with self.lock:
             index = self._next
@@ -151,8 +156,7 @@ class Store:
             for name, column in self._columns.items():
                 column.append(None if name == "timestamp" else row[name])
             self._put(index, row, extras)
-            session_id: str | None = row["session_id"]
-            return session_id
+            return row["session_id"] or ""
 
     def update(self, session_id: str, values: dict[str, Any]) -> None:
         """Change fields of a session; `KeyError` if there is none of that id."""
