@@ -61,23 +61,25 @@ class Held:
 
 @attrs.frozen(kw_only=True)
 class Ask:
-    """One request: from `start` to the end. A start of 0 asks for all of it, without Range."""
+    """One request: from `start` to the end, as a range or not."""
 
+    held: Held
     start: int = 0
-    held: Held = attrs.field(factory=Held)
+    ranged: bool = False
 
     @property
     def headers(self) -> Mapping[str, str]:
         """`Range` and `If-Range` (RFC 9110 §13.1.5, §14.2): the part, or all of it if it is another recording."""
-        if not self.start or self.held.etag is None:
+        if not self.ranged or self.held.etag is None:
             return {}
         return {"Range": f"bytes={self.start}-", "If-Range": self.held.etag}
 
 
 def ask(held: Held, overlap: int, *, ranged: bool) -> Ask:
     """What to ask for next; `overlap` bytes are asked for again, all of them where parts cannot be trusted."""
-    whole = held.etag is None or not ranged
-    return Ask(start=0 if whole else max(0, held.offset - overlap), held=held)
+    if not ranged or held.etag is None or not held.offset:
+        return Ask(held=held)
+    return Ask(held=held, start=max(0, held.offset - overlap), ranged=True)
 
 
 def shrink(overlap: int, compared: int) -> int:
@@ -111,7 +113,7 @@ def judge(asked: Ask, reply: ByteReply) -> Offer | None:
     if reply.status != 206:
         raise RecordingError(f"HTTP {reply.status} is not the answer to a request for a recording")
     offer = _part(asked, reply)
-    if offer is None and not asked.start:
+    if offer is None and not asked.ranged:
         raise RecordingError("the server sent a part of the recording although all of it was asked for")
     return offer
 

@@ -91,6 +91,7 @@ class Source:
         self._max_bytes = max_bytes
         self._limit = max_bytes
         self._requests = 0
+        self._broke = "nothing new came"
         self._reply: ByteReply | None = None
         self._offer = _ranges.Offer(start=0, end=None, total=None, etag=None, framing="close")
         self._headers: Mapping[str, str] = {}
@@ -159,16 +160,17 @@ class Source:
         """Ask, with a newly minted opener if the old one expired. None: a 416 said that nothing is missing."""
         self._requests += 1
         if self._requests > MAX_REQUESTS:
-            raise IncompleteRecordingError("gave up after 64 requests", received=self.offset, total=self.total)
+            message = f"gave up after {MAX_REQUESTS} requests; of the last: {self._broke}"
+            raise IncompleteRecordingError(message, received=self.offset, total=self.total)
         try:
             return await self._open(asked.headers)
         except APIError as error:
             failure = error
-        if failure.status == 416 and asked.start and _ranges.whole_at(failure.headers, asked.held):
+        if failure.status == 416 and asked.ranged and _ranges.whole_at(failure.headers, asked.held):
             return None
         if failure.status in {401, 403, 404} and self._mint is not None and self._may_mint:
-            self._may_mint = False
             self._open = await self._mint()
+            self._may_mint = False
             return await self._request(asked)
         raise failure
 
@@ -207,8 +209,8 @@ class Source:
             return b""
         try:
             return await self._pace.read(reply)
-        except SyllableConnectionError:
-            await self._drop()
+        except SyllableConnectionError as error:
+            await self._drop(error.reason)
             raise
 
     def _take(self, chunk: bytes) -> bytes:
@@ -248,8 +250,8 @@ class Source:
         elif self._position == self._offer.end and self._comparison is None:
             await self.release()
         else:
-            await self._drop()
-            raise SyllableConnectionError("the recording ended before its announced length")
+            await self._drop("the recording ended before its announced length")
+            raise SyllableConnectionError(self._broke)
 
     async def _probe(self) -> None:
         """Ask once whether anything lies behind an end that only a closing connection marked."""
@@ -260,7 +262,8 @@ class Source:
         except (APIError, SyllableConnectionError):
             self.verified = "none"
 
-    async def _drop(self) -> None:
+    async def _drop(self, reason: str) -> None:
+        self._broke = reason
         if self._comparison is not None:
             self._overlap = _ranges.shrink(self._overlap, self._comparison.compared)
         await self.release()

@@ -1,0 +1,265 @@
+"""The rules of resuming, one by one: nothing here waits or opens anything."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+
+import attrs
+import pytest
+from hypothesis import assume, example, given
+from hypothesis import strategies as st
+
+from syllable_async._ranges import (
+    OVERLAP,
+    SMALLEST_OVERLAP,
+    Ask,
+    Comparison,
+    Held,
+    Offer,
+    Tail,
+    ask,
+    ended,
+    judge,
+    shrink,
+    strong,
+    whole_at,
+)
+from syllable_async._wire import Framing
+from syllable_async.errors import RecordingChangedError, RecordingError
+
+sizes = st.integers(0, 10**18 - 1)
+etags = st.sampled_from(['"a"', '"b"', None])
+
+
+@attrs.define
+class Answer:
+    """A reply's head."""
+
+    status: int
+    headers: Mapping[str, str]
+    framing: Framing = "length"
+
+    async def read(self) -> bytes:
+        raise AssertionError("a judgement reads nothing")
+
+    async def aclose(self) -> None: ...
+
+
+@pytest.mark.parametrize("etag", ['""', '"a"', '"5f3-4e2;gz"', '"it\'s\\ok"'])
+def test_strong_etags(etag: str) -> None:
+    assert strong(etag) == etag
+
+
+@pytest.mark.parametrize("etag", [None, "", 'W/"a"', "a", '"a', '"a"b"', '"a b"', '"a"\r\n', '"é"', f'"{"x" * 600}"'])
+def test_what_is_no_strong_etag(etag: str | None) -> None:
+    assert strong(etag) is None
+
+
+@given(sizes, etags, st.integers(SMALLEST_OVERLAP, OVERLAP), st.booleans())
+def test_a_part_is_asked_for_only_with_a_strong_etag(offset: int, etag: str | None, overlap: int, ranged: bool) -> None:
+    asked = ask(Held(offset=offset, etag=etag), overlap, ranged=ranged)
+    assert asked.ranged == (ranged and etag is not None and offset > 0)
+    if asked.ranged:
+        assert asked.start == max(0, offset - overlap)
+        assert asked.headers == {"Range": f"bytes={asked.start}-", "If-Range": etag}
+    else:
+        assert (asked.start, asked.headers) == (0, {})
+
+
+@given(st.integers(0, OVERLAP))
+def test_an_overlap_shrinks_until_something_new_fits(compared: int) -> None:
+    assert shrink(OVERLAP, 0) == OVERLAP
+    if compared:
+        assert shrink(OVERLAP, compared) == max(SMALLEST_OVERLAP, compared // 2)
+
+
+ASKED = Ask(held=Held(offset=100, total=200, etag='"a"'), start=50, ranged=True)
+GOOD = {"Content-Range": "bytes 50-199/200", "Content-Length": "150", "ETag": '"a"'}
+
+
+def test_the_part_that_was_asked_for_is_taken() -> None:
+    offer = Offer(start=50, end=200, total=200, etag='"a"', framing="length")
+    assert judge(ASKED, Answer(206, GOOD)) == offer
+    for same in ("BYTES 50-199/200", " bytes 50-199/200 "):
+        assert judge(ASKED, Answer(206, {**GOOD, "Content-Range": same})) == offer
+    short = {**GOOD, "Content-Range": "bytes 50-99/200", "Content-Length": "50"}
+    assert judge(ASKED, Answer(206, short)) == attrs.evolve(offer, end=100)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"Content-Range": value}
+        for value in [
+            "",
+            "bytes 49-199/200",
+            "bytes 51-199/200",
+            "bytes 0-199/200",
+            "bytes 50-200/200",
+            "bytes 50-49/200",
+            "bytes 50-198/199",
+            "bytes 50-199/*",
+            "bytes */200",
+            "chunks 50-199/200",
+            "bytes=50-199/200",
+            "bytes 50-199",
+            "bytes -50-199/200",
+            "bytes 50-199/200, bytes 0-1/200",
+            "bytes \u0665\u0660-199/200",
+            f"bytes 50-199/{'9' * 5000}",
+        ]
+    ]
+    + [{"Content-Length": "149"}, {"Content-Length": "151"}]
+    + [{"ETag": '"b"'}, {"ETag": 'W/"a"'}, {"ETag": ""}, {"Content-Type": "multipart/byteranges; boundary=x"}],
+)
+def test_any_other_part_is_refused(changes: dict[str, str]) -> None:
+    assert judge(ASKED, Answer(206, {**GOOD, **changes})) is None
+
+
+def test_a_part_shorter_than_what_is_held_is_refused() -> None:
+    asked = Ask(held=Held(offset=100, etag='"a"'), start=50, ranged=True)
+    answer = {"Content-Range": "bytes 50-98/99", "Content-Length": "49", "ETag": '"a"'}
+    assert judge(asked, Answer(206, answer)) is None
+
+
+@given(st.text(alphabet="bytes 0123456789-/*", max_size=30))
+@example("bytes 50-199/200")
+def test_no_content_range_moves_the_start(value: str) -> None:
+    offer = judge(ASKED, Answer(206, {**GOOD, "Content-Range": value}, "chunked"))
+    assert offer is None or (offer.start == 50 and offer.total == 200 and offer.end is not None and offer.end <= 200)
+
+
+@given(sizes, st.sampled_from(["length", "chunked", "close"]), etags)
+def test_all_of_it_starts_at_0(size: int, framing: Framing, etag: str | None) -> None:
+    headers = {"Content-Length": str(size)} | ({} if etag is None else {"ETag": etag})
+    total = size if framing == "length" else None
+    expected = Offer(start=0, end=total, total=total, etag=etag, framing=framing)
+    for asked in (Ask(held=Held()), ASKED):
+        assert judge(asked, Answer(200, headers, framing)) == expected
+
+
+@pytest.mark.parametrize("status", [201, 202, 203, 204, 205, 207, 226, 304])
+def test_other_statuses_are_no_recording(status: int) -> None:
+    with pytest.raises(RecordingError, match=f"HTTP {status}"):
+        judge(ASKED, Answer(status, {}))
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "br", "identity, gzip", "GZIP", "x"])
+@pytest.mark.parametrize("status", [200, 206])
+def test_an_encoded_body_is_refused(encoding: str, status: int) -> None:
+    with pytest.raises(RecordingError, match="encoded"):
+        judge(ASKED, Answer(status, {**GOOD, "Content-Encoding": encoding}))
+    assert judge(ASKED, Answer(status, {**GOOD, "Content-Encoding": "Identity"})) is not None
+
+
+def test_a_part_that_nobody_asked_for() -> None:
+    with pytest.raises(RecordingError, match="although all of it"):
+        judge(Ask(held=Held()), Answer(206, GOOD))
+
+
+@given(sizes, sizes)
+def test_416_ends_only_where_all_is_held(offset: int, total: int) -> None:
+    headers = {"content-range": f"bytes */{total}"}
+    if offset == total:
+        assert whole_at(headers, Held(offset=offset))
+        assert whole_at(headers, Held(offset=offset, total=total))
+        with pytest.raises(RecordingChangedError):
+            whole_at(headers, Held(offset=offset, total=total + 1))
+    else:
+        with pytest.raises(RecordingChangedError):
+            whole_at(headers, Held(offset=offset))
+
+
+@pytest.mark.parametrize("value", ["", "*/5", "bytes 0-4/5", "bytes */*", "items */5"])
+def test_416_that_says_nothing(value: str) -> None:
+    assert whole_at({"content-range": value}, Held(offset=5)) is False
+    assert whole_at({}, Held(offset=5)) is False
+
+
+WHOLE = Offer(start=0, end=None, total=None, etag=None, framing="chunked")
+
+
+def test_what_an_end_proves() -> None:
+    close = attrs.evolve(WHOLE, framing="close")
+    assert ended(Held(offset=5, total=5), close, 5) == "length"
+    assert ended(Held(offset=4, total=5), WHOLE, 4) is None
+    assert ended(Held(offset=5), WHOLE, 5) == "chunked"
+    assert ended(Held(offset=5), close, 5) == "none"
+    assert ended(Held(offset=5), close, 4) is None
+    assert ended(Held(offset=5), attrs.evolve(WHOLE, start=2, end=9, total=9), 4) is None
+    with pytest.raises(RecordingChangedError, match="4 bytes long now, 5"):
+        ended(Held(offset=5), WHOLE, 4)
+
+
+@given(st.lists(st.binary(min_size=1, max_size=40_000), max_size=12))
+def test_a_tail_forgets_no_more_than_it_may(chunks: list[bytes]) -> None:
+    tail, everything = Tail(), b"".join(chunks)
+    for chunk in chunks:
+        tail.add(chunk)
+    assert tail.size >= min(OVERLAP, len(everything))
+    assert tail.size <= OVERLAP + max(map(len, chunks), default=0)
+    for count in (0, 1, OVERLAP, tail.size):
+        assert tail.last(count) == everything[len(everything) - min(count, tail.size) :]
+
+
+def held_in_tail(data: bytes) -> Tail:
+    tail = Tail()
+    for at in range(0, len(data), 7):
+        tail.add(data[at : at + 7])
+    return tail
+
+
+def compare(comparison: Comparison, data: bytes, piece: int) -> bytes:
+    return b"".join(comparison.feed(data[at : at + piece]) for at in range(0, len(data), piece))
+
+
+@given(st.binary(min_size=1, max_size=80), st.binary(max_size=20), st.data())
+def test_a_comparison_gives_back_what_is_new(held: bytes, new: bytes, data: st.DataObject) -> None:
+    start = data.draw(st.integers(0, len(held)))
+    piece = data.draw(st.integers(1, 50))
+    offer = Offer(start=start, end=None, total=len(held + new), etag='"a"', framing="length")
+    comparison = Comparison(Held(offset=len(held), etag='"a"'), offer, held_in_tail(held), None)
+    assert compare(comparison, (held + new)[start:], piece) == new
+    assert comparison.finished
+    assert comparison.compared == len(held) - start
+
+
+@given(st.binary(min_size=1, max_size=80), st.data())
+def test_a_comparison_sees_every_byte(held: bytes, data: st.DataObject) -> None:
+    start = data.draw(st.integers(0, len(held) - 1))
+    at = data.draw(st.integers(start, len(held) - 1))
+    other = held[:at] + bytes([held[at] ^ data.draw(st.integers(1, 255))]) + held[at + 1 :]
+    offer = Offer(start=start, end=None, total=None, etag='"a"', framing="length")
+    comparison = Comparison(Held(offset=len(held), etag='"a"'), offer, held_in_tail(held), None)
+    with pytest.raises(RecordingChangedError, match="no longer begins"):
+        compare(comparison, other[start:], data.draw(st.integers(1, 50)))
+
+
+@given(st.binary(min_size=1, max_size=80), st.integers(0, 79), st.integers(1, 50))
+def test_a_hash_sees_what_no_tail_remembers(held: bytes, at: int, piece: int) -> None:
+    assume(at < len(held))
+    digest = hashlib.sha256(held).digest()
+    other = held[:at] + bytes([held[at] ^ 1]) + held[at + 1 :]
+    comparison = Comparison(Held(offset=len(held)), WHOLE, Tail(), digest)
+    assert compare(comparison, held + b"new", piece) == b"new"
+    assert comparison.sha256 is not None
+    assert comparison.sha256.digest() == digest
+    with pytest.raises(RecordingChangedError, match="no longer begins"):
+        compare(Comparison(Held(offset=len(held)), WHOLE, Tail(), digest), other, piece)
+
+
+def test_what_nothing_could_prove_is_a_change() -> None:
+    tail = held_in_tail(b"56789")
+    held = Held(offset=10, total=20, etag='"a"')
+    same = Offer(start=0, end=20, total=20, etag='"a"', framing="length")
+    assert compare(Comparison(held, same, tail, None), b"?????56789new", 4) == b"new"
+    for offer in (
+        attrs.evolve(same, etag='"b"'),
+        attrs.evolve(same, etag=None),
+        attrs.evolve(same, total=21, end=21),
+    ):
+        with pytest.raises(RecordingChangedError, match="another ETag or length"):
+            Comparison(held, offer, tail, None)
+    with pytest.raises(RecordingChangedError, match="9 bytes long now"):
+        Comparison(held, attrs.evolve(same, total=9, end=9), tail, b"digest")
