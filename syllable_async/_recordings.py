@@ -12,7 +12,7 @@ from typing import Protocol, Self, TypeVar
 from ._ranges import Verified
 from ._saving import SavedRecording, Writer
 from ._source import MAX_BYTES, Opener, Pace, Source
-from .errors import IncompleteRecordingError, RecordingError, SyllableConnectionError
+from .errors import APIError, IncompleteRecordingError, RecordingError, SyllableConnectionError
 
 T = TypeVar("T")
 
@@ -164,7 +164,7 @@ class RecordingStream:
             raise RecordingError("the recording is read by another task" if self._busy else "the recording is closed")
         self._busy = True
         try:
-            return await self._retrier.run(attempt)
+            return await self._run(attempt)
         except SyllableConnectionError as error:
             failure = error
             await self.aclose()
@@ -176,6 +176,22 @@ class RecordingStream:
         if not self._source.answered:
             raise failure
         raise self._incomplete(f"the recording was cut off: {failure.reason}") from failure
+
+    async def _run(self, attempt: Callable[[int], Awaitable[T]]) -> T:
+        """By the policy; but while a connection lasts, chunks cost no policy, and no pause of others holds them up."""
+        if not self._source.connected:
+            return await self._retrier.run(attempt)
+        try:
+            return await attempt(1)
+        except (APIError, SyllableConnectionError) as error:
+            failure = error
+
+        async def again(number: int) -> T:
+            if number == 1:
+                raise failure
+            return await attempt(number)
+
+        return await self._retrier.run(again)
 
     def _incomplete(self, message: str) -> IncompleteRecordingError:
         return IncompleteRecordingError(message, received=self.bytes_read, total=self.total_bytes)

@@ -131,6 +131,11 @@ class Source:
             await reply.aclose()
 
     @property
+    def connected(self) -> bool:
+        """Whether the next bytes are expected from an answer that is there."""
+        return self._reply is not None
+
+    @property
     def _held(self) -> _ranges.Held:
         return _ranges.Held(offset=self.offset, total=self.total, etag=_ranges.strong(self.etag))
 
