@@ -9,9 +9,10 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from types import TracebackType
 from typing import Protocol, Self, TypeVar
 
+from ._pace import Pace
 from ._ranges import Verified
 from ._saving import SavedRecording, Writer
-from ._source import MAX_BYTES, Opener, Pace, Source
+from ._source import MAX_BYTES, Opener, Source
 from .errors import APIError, IncompleteRecordingError, RecordingError, SyllableConnectionError
 
 T = TypeVar("T")

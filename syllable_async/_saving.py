@@ -11,7 +11,6 @@ import asyncio
 import errno
 import hashlib
 import os
-import re
 import secrets
 import stat
 from collections import deque
@@ -23,6 +22,7 @@ from typing import Self
 
 import attrs
 
+from ._filenames import extension
 from ._ranges import Verified
 
 BLOCK = 2**20
@@ -33,27 +33,6 @@ SYNC_EACH = 32 * 2**20
 """Bytes after which the disk is told to begin, so that the last fsync finds little left."""
 
 _FLAGS = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
-_TYPES = {
-    "audio/wav": ".wav",
-    "audio/wave": ".wav",
-    "audio/x-wav": ".wav",
-    "audio/vnd.wave": ".wav",
-    "audio/mpeg": ".mp3",
-    "audio/mp3": ".mp3",
-    "audio/ogg": ".ogg",
-    "audio/opus": ".opus",
-    "audio/flac": ".flac",
-    "audio/mp4": ".m4a",
-    "audio/webm": ".webm",
-}
-_MAGIC = {
-    rb"RIFF....WAVE": ".wav",
-    rb"ID3|\xff[\xfb\xf3\xf2]": ".mp3",
-    rb"OggS": ".ogg",
-    rb"fLaC": ".flac",
-    rb"....ftyp": ".m4a",
-    rb"\x1a\x45\xdf\xa3": ".webm",
-}
 
 
 @attrs.frozen(kw_only=True)
@@ -67,22 +46,6 @@ class SavedRecording:
     """Of the file, in hexadecimal digits."""
     content_type: str | None
     verified: Verified
-
-
-def stem(session_id: str, index: int) -> str:
-    """A file name without extension for the n-th recording of a session; different ids never share one."""
-    safe = re.sub(r"[^A-Za-z0-9_-]", "_", session_id)[:100]
-    if safe != session_id:
-        safe += "-" + hashlib.sha256(session_id.encode(errors="surrogatepass")).hexdigest()[:12]
-    return f"{safe}-{index}"
-
-
-def extension(content_type: str | None, head: bytes) -> str:
-    """By the content type; where that says nothing about audio, by the first bytes."""
-    known = _TYPES.get((content_type or "").partition(";")[0].strip().lower())
-    if known is not None:
-        return known
-    return next((name for magic, name in _MAGIC.items() if re.match(magic, head, re.DOTALL)), ".bin")
 
 
 class PartFile:

@@ -13,12 +13,12 @@ from tenacity import AsyncRetrying
 from yarl import URL
 
 from ._converter import decode
+from ._filenames import stem
 from ._pagination import Pager
 from ._policy import RetryPolicy
 from ._query import ListQuery
 from ._recordings import RecordingStream
 from ._retry import StreamRetrier
-from ._saving import stem
 from ._streams import Opening
 from ._transport import Transport
 from ._trust import check_recording_url, check_token, same_origin

@@ -31,6 +31,8 @@ ROOMS: dict[str, tuple[int, set[str]]] = {
     "_pages": (2, {"attrs"}),
     "_pagination": (3, {"attrs"}),
     "_ranges": (1, {"attrs"}),
+    "_pace": (1, set()),
+    "_filenames": (1, set()),
     "_saving": (2, {"attrs"}),
     "_source": (2, set()),
     "_recordings": (3, set()),
@@ -40,13 +42,14 @@ ROOMS: dict[str, tuple[int, set[str]]] = {
     "_client": (6, {"aiohttp", "attrs", "cattrs", "msgspec", "tenacity"}),
     "__init__": (7, set()),
 }
-ENGINES = {"_query", "_ledger", "_pages", "_pagination", "_ranges", "_saving", "_source", "_recordings"}
+ENGINES = {
+    *("_query", "_ledger", "_pages", "_pagination"),
+    *("_ranges", "_pace", "_filenames", "_saving", "_source", "_recordings"),
+}
 BELOW_ENGINES = {"errors", "models", "_wire"} | ENGINES
 LONGER_THAN_250 = {
     "errors",  # declarations: one tree, its docstrings
     "models",  # declarations: one class a reply
-    "_saving",  # to be split
-    "_source",  # to be split
 }
 
 
