@@ -77,7 +77,7 @@ class Ask:
 
 def ask(held: Held, overlap: int, *, ranged: bool) -> Ask:
     """What to ask for next; `overlap` bytes are asked for again, all of them where parts cannot be trusted."""
-    if not ranged or held.etag is None or not held.offset:
+    if not ranged or held.etag is None:
         return Ask(held=held)
     return Ask(held=held, start=max(0, held.offset - overlap), ranged=True)
 
@@ -167,24 +167,24 @@ def ended(held: Held, offer: Offer, position: int) -> Verified | None:
 
 
 class Tail:
-    """The last bytes delivered, at least `OVERLAP` of them or all; kept as the chunks that came, not as copies."""
+    """The last bytes delivered, `OVERLAP` of them or all; kept as the chunks that came, not as copies."""
 
-    __slots__ = ("_chunks", "size")
+    __slots__ = ("_chunks", "_size")
 
     def __init__(self) -> None:
         self._chunks: deque[bytes] = deque()
-        self.size = 0
+        self._size = 0
 
     def add(self, chunk: bytes) -> None:
         """Remember a chunk and forget those that are no longer needed."""
         self._chunks.append(chunk)
-        self.size += len(chunk)
-        while self.size - len(self._chunks[0]) >= OVERLAP:
-            self.size -= len(self._chunks.popleft())
+        self._size += len(chunk)
+        while self._size - len(self._chunks[0]) >= OVERLAP:
+            self._size -= len(self._chunks.popleft())
 
     def last(self, count: int) -> bytes:
-        """The last `count` bytes, or all that are remembered."""
-        return b"".join(self._chunks)[max(0, self.size - count) :]
+        """The last `count` bytes, at most `OVERLAP`."""
+        return b"".join(self._chunks)[max(0, self._size - min(count, OVERLAP)) :]
 
 
 class Comparison:
@@ -200,12 +200,12 @@ class Comparison:
             raise RecordingChangedError(f"the recording is {offer.total} bytes long now, {held.offset} were delivered")
         same_etag = offer.etag is not None and offer.etag == held.etag
         trusted = same_etag and (offer.total is None or held.total in {None, offer.total})
-        if not trusted and digest is None and tail.size < held.offset:
+        self._tail = tail.last(held.offset - offer.start)
+        if not trusted and digest is None and len(self._tail) < held.offset:
             raise RecordingChangedError("the server's recording has another ETag or length than the one begun")
         self.position = offer.start
         self.compared = 0
         self._until = held.offset
-        self._tail = tail.last(held.offset - offer.start)
         self._digest = digest if offer.start == 0 else None
         self.sha256: Hash | None = hashlib.sha256() if offer.start == 0 and (digest or offer.etag is None) else None
         """Of the prefix, where it was read: a running hash can go on from it."""

@@ -102,7 +102,8 @@ class Source:
         return self.offset if self._comparison is None else self._comparison.position
 
     async def _connect(self) -> None:
-        asked = _ranges.ask(self._held, self._overlap, ranged=self._ranged)
+        ranged = self._ranged and (self.offset > 0 or self._unproven)
+        asked = _ranges.ask(self._held, self._overlap, ranged=ranged)
         self._reply = reply = await self._request(asked)
         if self.closed:
             raise RecordingError("the recording was closed while it was read")
@@ -113,7 +114,7 @@ class Source:
         if offer is None:
             self._ranged = False
             await self.release()
-        elif self._unproven and self.total is None and offer.end is None and offer.framing == "close":
+        elif self._unproven and self.offset and self.total is None and offer.end is None and offer.framing == "close":
             self.verified = "none"
             await self.release()
         else:
@@ -205,7 +206,7 @@ class Source:
     async def _end(self) -> None:
         """The body ended: whole, or cut, or a part that another part has to follow."""
         verified = _ranges.ended(self._held, self._offer, self._position)
-        if verified == "none" and self._ranged and not self._unproven and _ranges.strong(self.etag) and self.offset:
+        if verified == "none" and self._ranged and not self._unproven and _ranges.strong(self.etag):
             await self._probe()
         elif verified is not None:
             self.verified = verified

@@ -82,6 +82,7 @@ class Opening:
                 url,
                 headers={**self._headers(key), **headers},
                 allow_redirects=False,
+                auto_decompress=False,  # an encoded recording is refused, whatever the coding is
                 middlewares=self.transport.connections.middlewares,
             )
             location = response.headers.get("Location")
