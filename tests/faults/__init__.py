@@ -28,11 +28,12 @@ from tests.faults.instructions import (
     json_reply,
     reply,
 )
-from tests.faults.server import FaultServer
+from tests.faults.server import Chooser, FaultServer
 from tests.faults.wire import Connection, ReceivedRequest
 
 __all__ = [
     "Bare",
+    "Chooser",
     "Chunk",
     "Connection",
     "Dribble",

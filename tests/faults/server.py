@@ -7,9 +7,9 @@ import contextlib
 import socket
 import ssl
 from collections import defaultdict, deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeAlias
 
 from tests.faults.instructions import Exchange, Fin, Instruction, OnAccept, Unread, reply
 from tests.faults.wire import Connection, ReceivedRequest
@@ -36,6 +36,9 @@ def _accounts(name: str, exchanges: Iterable[Exchange]) -> list[_Account]:
     return [_Account(f"{name}{number}", steps) for number, steps in enumerate(exchanges)]
 
 
+Chooser: TypeAlias = Callable[[ReceivedRequest], Exchange]
+
+
 class FaultServer:
     """Plays a script.
 
@@ -47,10 +50,10 @@ class FaultServer:
 
     def __init__(
         self,
-        script: Sequence[Exchange] | Mapping[str, Sequence[Exchange]],
+        script: Sequence[Exchange] | Mapping[str, Sequence[Exchange]] = (),
         tls: ssl.SSLContext | None = None,
         *,
-        always: Exchange | None = None,
+        always: Exchange | Chooser | None = None,
         host: str = "127.0.0.1",
     ) -> None:
         """Take a script.
@@ -60,7 +63,7 @@ class FaultServer:
                 target, of which the longest that fits is used. `OnAccept` and `Unread` work only without a prefix
                 (in the list, or under `""`), because nobody knows the target yet.
             tls: serve https with this context.
-            always: the exchange for every request that the script has none left for.
+            always: the exchange for every request that the script has none left for, or a function that chooses it.
             host: the loopback address to listen on.
         """
         routes = script if isinstance(script, Mapping) else {"": script}
@@ -68,7 +71,8 @@ class FaultServer:
         self.connections: list[Connection] = []
         self.unscripted: list[ReceivedRequest] = []
         self._routes = {prefix: deque(_accounts(f"{prefix}#", routes[prefix])) for prefix in routes}
-        self._always = None if always is None else _Account("always", always)
+        self._choose = always if callable(always) else None
+        self._always = None if always is None or callable(always) else _Account("always", always)
         self._accounts = [account for route in self._routes.values() for account in route]
         self._accounts += [self._always] if self._always else []
         self._tls = tls
@@ -79,6 +83,12 @@ class FaultServer:
         self._failures: list[BaseException] = []
         self._listener: socket.socket | None = None
         self._acceptor: asyncio.Task[None] | None = None
+
+    def add(self, *exchanges: Exchange, prefix: str = "") -> None:
+        """Lengthen the script: for exchanges that have to know the server's own address."""
+        accounts = _accounts(f"{prefix}+", exchanges)
+        self._routes.setdefault(prefix, deque()).extend(accounts)
+        self._accounts += accounts
 
     @property
     def port(self) -> int:
@@ -106,11 +116,12 @@ class FaultServer:
 
     async def closed(self, within: float = 1.0) -> bool:
         """Whether every client end is closed, waiting a little: a transport closes its socket a loop round late."""
-        for _ in range(int(within * 1000)):
-            if not self.open_connections:
-                return True
-            await asyncio.sleep(0.001)
-        return False
+        pause = 0.001
+        while self.open_connections and within > 0:
+            await asyncio.sleep(pause)
+            within -= pause
+            pause *= 1.5
+        return not self.open_connections
 
     async def release(self, gate: str) -> None:
         """Let all `Stall(gate)` go on, those to come too; returns when what follows was sent and could be read."""
@@ -214,6 +225,8 @@ class FaultServer:
             return route.popleft()
         if self._always is not None:
             return self._always
+        if self._choose is not None:
+            return _Account("chosen", self._choose(request))
         self.unscripted.append(request)
         return _Account("unscripted", [*reply(501), Fin()])
 

@@ -28,6 +28,7 @@ from tests.faults import (
     OnAccept,
     Ragged,
     Raw,
+    ReceivedRequest,
     Refuse,
     Rst,
     Stall,
@@ -343,6 +344,29 @@ async def test_routes_by_prefix() -> None:
 async def test_always_answers_what_the_script_leaves(scheme: Scheme) -> None:
     async with scheme.server([[Status(200), Fin()]], always=[Status(503), Fin()]) as server:
         assert [(await scheme.ask(server))[9:12] for _ in range(3)] == [b"200", b"503", b"503"]
+
+
+async def test_always_can_choose_by_request() -> None:
+    def choose(request: ReceivedRequest) -> Exchange:
+        return [Status(int(request.target[1:])), Fin()]
+
+    async with FaultServer(always=choose) as server:
+        requests = (b"GET /%d HTTP/1.1\r\n\r\n" % status for status in (418, 204))
+        assert [(await Scheme(None, None).ask(server, request))[9:12] for request in requests] == [b"418", b"204"]
+
+
+async def test_a_script_can_be_lengthened() -> None:
+    async with FaultServer() as server:
+        server.add([Status(418), Fin()])
+        server.add([Status(204), Fin()], prefix="/a")
+        assert server.unmet == [
+            "+0: Status(status=418, headers=())",
+            "+0: Fin()",
+            "/a+0: Status(status=204, headers=())",
+            "/a+0: Fin()",
+        ]
+        requests = (b"GET /a HTTP/1.1\r\n\r\n", GET)
+        assert [(await Scheme(None, None).ask(server, request))[9:12] for request in requests] == [b"204", b"418"]
 
 
 async def ask_once(server: FaultServer, scheme: Scheme) -> None:

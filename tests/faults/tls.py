@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ssl
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 import pytest
@@ -11,6 +12,9 @@ import trustme
 BAD_CERTIFICATES = ("unknown CA", "wrong host", "expired", "self-signed")
 """The variants of `bad_server_context`."""
 
+HOSTS = ("127.0.0.1", "localhost", "elsewhere.example")
+"""What the good certificates are for."""
+
 _LONG_AGO = datetime(2001, 1, 1, tzinfo=UTC)
 
 
@@ -18,10 +22,10 @@ def _server_context() -> ssl.SSLContext:
     return ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
 
 
-def server_context(ca: trustme.CA, host: str = "127.0.0.1", not_after: datetime | None = None) -> ssl.SSLContext:
+def server_context(ca: trustme.CA, hosts: Sequence[str] = HOSTS, not_after: datetime | None = None) -> ssl.SSLContext:
     """A server's side, with a certificate of `ca`."""
     context = _server_context()
-    leaf = ca.issue_cert(host, *(["localhost"] if host == "127.0.0.1" else []), not_after=not_after)
+    leaf = ca.issue_cert(*hosts, not_after=not_after)
     leaf.configure_cert(context)  # pyright: ignore[reportUnknownMemberType]
     return context
 
@@ -31,7 +35,7 @@ def bad_server_context(ca: trustme.CA, variant: str) -> ssl.SSLContext:
     if variant == "unknown CA":
         return server_context(trustme.CA())
     if variant == "wrong host":
-        return server_context(ca, "elsewhere.example")
+        return server_context(ca, ["another.example"])
     if variant == "expired":
         return server_context(ca, not_after=_LONG_AGO)
     assert variant == "self-signed"

@@ -26,6 +26,8 @@ class ReceivedRequest:
     connection: int
     """Index in `FaultServer.connections`."""
     raw: bytes = attrs.field(repr=False)
+    at: float
+    """When it was whole, by the loop's clock."""
 
     @property
     def path(self) -> str:
@@ -155,7 +157,8 @@ class Connection:
             body, raw = await self._body({name.lower(): value for name, value in headers})
         except EOFError:
             return None
-        return ReceivedRequest(method, target, headers, body, self.index, head + raw)
+        at = asyncio.get_running_loop().time()
+        return ReceivedRequest(method, target, headers, body, self.index, head + raw, at)
 
     async def _body(self, headers: dict[str, str]) -> tuple[bytes, bytes]:
         if headers.get("transfer-encoding", "").lower() == "chunked":

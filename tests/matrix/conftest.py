@@ -1,0 +1,45 @@
+from __future__ import annotations
+
+import functools
+import gc
+import ssl
+from collections.abc import Iterator
+
+import aiohttp.connector
+import pytest
+import trustme
+
+from tests.faults.tls import bad_server_context, ca, client_tls, server_context, server_tls
+from tests.matrix.scene import Certificates
+
+__all__ = ["ca", "client_tls", "server_tls"]
+
+
+@pytest.fixture(scope="session")
+def certificates(ca: trustme.CA) -> Iterator[Certificates]:
+    """Servers' certificates by name; every aiohttp session trusts the private CA meanwhile."""
+
+    @functools.cache
+    def named(name: str) -> ssl.SSLContext:
+        return server_context(ca) if name == "good" else bad_server_context(ca, name)
+
+    trusted = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    ca.configure_trust(trusted)  # pyright: ignore[reportUnknownMemberType]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(aiohttp.connector, "_SSL_CONTEXT_VERIFIED", trusted)
+        gc.freeze()  # each cell collects garbage: what is here already is none
+        yield named
+        gc.unfreeze()
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say how many cells ran: a cell that ran over http and https counts once, and passed if both did."""
+    ran: set[object] = set()
+    failed: set[object] = set()
+    for outcome in ("passed", "failed"):
+        for report in terminalreporter.stats.get(outcome, []):
+            cells = {value for name, value in report.user_properties if name == "cell"}
+            ran |= cells
+            failed |= cells if outcome == "failed" else set()
+    if ran:
+        terminalreporter.write_line(f"matrix: {len(ran)} cells run, {len(ran - failed)} passed")

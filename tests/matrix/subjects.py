@@ -1,0 +1,46 @@
+"""Who goes through the matrix: anything that can be asked for an operation."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from types import TracebackType
+from typing import Any, Protocol, Self
+
+import attrs
+
+from tests.matrix.canaries import KEY
+
+
+@attrs.frozen(kw_only=True)
+class Settings:
+    """What a cell may ask of the client; the rest is the client's default."""
+
+    key: str | Callable[[], str | Awaitable[str]] = attrs.field(default=KEY, repr=False)
+    timeout: float | None = 30.0
+    deadline: float | None = 60.0
+    on_retry: Callable[[], object] | None = None
+    pool: int | None = None
+    """Size of a borrowed session's pool; None: the client's own session."""
+    trust_env: bool = False
+    """Of a borrowed session."""
+
+
+class Subject(Protocol):
+    """A client under test."""
+
+    async def ask(self, operation: str) -> Any:
+        """Do the operation; its `Operation.value`."""
+        ...
+
+    def judged(self, error: Exception) -> Exception:
+        """The error in terms of `syllable_async.errors`."""
+        ...
+
+    async def __aenter__(self) -> Self: ...
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None: ...
+
+
+MakeSubject = Callable[[str, Settings], Subject]
