@@ -123,8 +123,7 @@ def _with_news(value: Any) -> Any:
         fields = cast("dict[str, Any]", value)
         return {"news": PATIENT, **{key: _with_news(each) for key, each in fields.items()}}
     if isinstance(value, list):
-        items: list[Any] = value
-        return [_with_news(each) for each in items]
+        return [*map(_with_news, value)]  # pyright: ignore[reportUnknownArgumentType]
     return value
 
 

@@ -37,6 +37,7 @@ class Watch(logging.Handler):
         self.heard += [str(record.msg), repr(record.args), logging.Formatter().format(record)]
 
     def __enter__(self) -> Self:
+        gc.freeze()  # what is here already is none of the cell's garbage
         self._caught = self._warnings.__enter__()
         warnings.simplefilter("always")
         root = logging.getLogger()

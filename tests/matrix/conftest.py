@@ -27,9 +27,8 @@ def certificates(ca: trustme.CA) -> Iterator[Certificates]:
     ca.configure_trust(trusted)  # pyright: ignore[reportUnknownMemberType]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(aiohttp.connector, "_SSL_CONTEXT_VERIFIED", trusted)
-        gc.freeze()  # each cell collects garbage: what is here already is none
         yield named
-        gc.unfreeze()
+    gc.unfreeze()
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -8,10 +8,12 @@ from typing import Any, Self
 
 import aiohttp
 
-from syllable_async import AsyncSyllableClient, RetryPolicy
+from syllable_async import AsyncSyllableClient, RetryPolicy, make_converter
 from syllable_async._policy import Time
 from tests.matrix.canaries import SESSION_ID, TOKEN
 from tests.matrix.subjects import Settings
+
+_CONVERTER = make_converter()  # one for all cells: making it takes longer than most of them
 
 
 class _Client(AsyncSyllableClient):
@@ -36,6 +38,7 @@ class Ours:
             session=self._session,
             retries=policy,
             timeout=settings.timeout,
+            converter=_CONVERTER,
             allow_insecure_http=True,
         )
 
