@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import socket
 import ssl
 from collections import defaultdict, deque
@@ -82,7 +81,7 @@ class FaultServer:
         self._tasks: set[asyncio.Task[None]] = set()
         self._failures: list[BaseException] = []
         self._listener: socket.socket | None = None
-        self._acceptor: asyncio.Task[None] | None = None
+        self._listening = False
 
     def add(self, *exchanges: Exchange, prefix: str = "") -> None:
         """Lengthen the script: for exchanges that have to know the server's own address."""
@@ -142,41 +141,45 @@ class FaultServer:
 
     def listen(self) -> None:
         """Accept connections, on the port of before if there was one."""
-        if self._acceptor is None:
-            self._bind()
-            listener = self._bound()
+        if not self._listening:
+            listener = self._bind()
             listener.listen(1024)
-            self._acceptor = asyncio.create_task(self._accept(listener))
+            asyncio.get_running_loop().add_reader(listener, self._accept, listener)
+            self._listening = True
 
     def refuse(self) -> None:
         """Refuse connections from now on; those that are open live on. The port stays reserved."""
-        if self._acceptor is not None:
-            self._acceptor.cancel()
-            self._acceptor = None
+        if self._listening:
             self._bind()
 
-    def _bind(self) -> None:
+    def _bind(self) -> socket.socket:
+        self._unbind()
+        self._listener = listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.setblocking(False)
+        listener.bind((self._host, self._port))
+        self._port = listener.getsockname()[1]
+        return listener
+
+    def _unbind(self) -> None:
+        if self._listening and self._listener is not None:
+            asyncio.get_running_loop().remove_reader(self._listener)
+            self._listening = False
         if self._listener is not None:
             self._listener.close()
-        self._listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-        self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        self._listener.setblocking(False)
-        self._listener.bind((self._host, self._port))
-        self._port = self._listener.getsockname()[1]
 
-    def _bound(self) -> socket.socket:
-        assert self._listener is not None
-        return self._listener
-
-    async def _accept(self, listener: socket.socket) -> None:
-        while True:
-            sock, _ = await asyncio.get_running_loop().sock_accept(listener)
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            line = Connection(len(self.connections), sock, self._tls)
-            self.connections.append(line)
-            task = asyncio.create_task(self._serve(line))
-            self._tasks.add(task)
-            task.add_done_callback(self._finished)
+    def _accept(self, listener: socket.socket) -> None:
+        try:
+            sock, _ = listener.accept()
+        except (BlockingIOError, ConnectionAbortedError):
+            return  # the client has gone already
+        sock.setblocking(False)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        line = Connection(len(self.connections), sock, self._tls)
+        self.connections.append(line)
+        task = asyncio.create_task(self._serve(line))
+        self._tasks.add(task)
+        task.add_done_callback(self._finished)
 
     def _finished(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
@@ -246,11 +249,10 @@ class FaultServer:
             self.assert_met()
 
     async def _stop(self) -> None:
-        tasks = [*self._tasks, *([self._acceptor] if self._acceptor else [])]
+        self._unbind()
+        tasks = [*self._tasks]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        self._bound().close()
         for line in self.connections:
-            with contextlib.suppress(OSError):
-                line.close()
+            line.close()
