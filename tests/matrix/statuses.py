@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
-from email.utils import format_datetime
 from typing import Any
 
 import attrs
@@ -231,36 +230,37 @@ class _Asked:
     """A form of Retry-After: header, and what it means in seconds, at least and at most."""
 
     header: str
-    value: str
+    value: str | Callable[[], str]
     low: float
     high: float
 
 
-def _date(**delta: float) -> str:
-    return format_datetime(datetime.now(UTC) + timedelta(**delta), usegmt=True)
+def _date(form: str, seconds: float) -> Callable[[], str]:
+    """A date, made when it is needed: the wall clock goes on while other cells run."""
+    return lambda: (datetime.now(UTC) + timedelta(seconds=seconds)).strftime(form)
 
 
-def _obeyed() -> dict[str, _Asked]:
-    asctime = (datetime.now(UTC) + timedelta(seconds=20)).strftime("%a %b %e %H:%M:%S %Y")
-    return {
-        "0": _Asked("Retry-After", "0", 0, 0),
-        "1": _Asked("Retry-After", "1", 1, 1),
-        "1.5": _Asked("Retry-After", "1.5", 1.5, 1.5),
-        "59": _Asked("Retry-After", "59", 59, 59),
-        "date": _Asked("Retry-After", _date(seconds=20), 10, 20),
-        "asctime date": _Asked("Retry-After", asctime, 10, 20),
-        "past date": _Asked("Retry-After", _date(days=-1), 0, 0),
-        "milliseconds": _Asked("retry-after-ms", "2500", 2.5, 2.5),
-    }
+_HTTP_DATE = "%a, %d %b %Y %H:%M:%S GMT"
+_OBEYED = {
+    "0": _Asked("Retry-After", "0", 0, 0),
+    "1": _Asked("Retry-After", "1", 1, 1),
+    "1.5": _Asked("Retry-After", "1.5", 1.5, 1.5),
+    "59": _Asked("Retry-After", "59", 59, 59),
+    "date": _Asked("Retry-After", _date(_HTTP_DATE, 20), 10, 20),
+    "asctime date": _Asked("Retry-After", _date("%a %b %e %H:%M:%S %Y", 20), 10, 20),
+    "RFC 850 date": _Asked("Retry-After", _date("%A, %d-%b-%y %H:%M:%S GMT", 20), 10, 20),
+    "past date": _Asked("Retry-After", _date(_HTTP_DATE, -86400), 0, 0),
+    "milliseconds": _Asked("retry-after-ms", "2500", 2.5, 2.5),
+}
 
 
 def row_9() -> Iterator[Cell]:
     """Every form of Retry-After is obeyed, to the moment."""
     for operation in ALL:
-        for variant, asked in _obeyed().items():
+        for variant, asked in _OBEYED.items():
             yield Cell(9, f"429 {variant}", operation, _Obeys(429, asked))
     for operation in (SESSION, POST):
-        for variant, asked in _obeyed().items():
+        for variant, asked in _OBEYED.items():
             yield Cell(9, f"503 {variant}", operation, _Obeys(503, asked))
 
 
@@ -270,7 +270,8 @@ class _Obeys:
     asked: _Asked
 
     async def __call__(self, scene: Scene, operation: Operation) -> None:
-        headers = {self.asked.header: self.asked.value}
+        value = self.asked.value if isinstance(self.asked.value, str) else self.asked.value()
+        headers = {self.asked.header: value}
         async with scene.server([[Status(self.status, headers)], operation.good]) as server:
             async with scene.client(server) as client:
                 Succeeds().check(await scene.run(client, operation), operation)
