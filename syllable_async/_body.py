@@ -21,6 +21,9 @@ class Body:
     """A response's body, and the truth about its end (RFC 9112 §8)."""
 
     def __init__(self, response: aiohttp.ClientResponse) -> None:
+        if len(set(response.headers.getall("Content-Length", ()))) > 1:  # aiohttp's Python parser lets it pass
+            response.close()
+            raise aiohttp.ClientPayloadError("two lengths")
         self.response = response
         self.framing: Framing = framing(response)
         self._closed: asyncio.Future[None] | None = None

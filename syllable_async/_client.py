@@ -15,7 +15,7 @@ from cattrs.preconf.msgspec import MsgspecJsonConverter
 from tenacity import AsyncRetrying
 
 from ._connections import Connections
-from ._converter import decode, make_converter
+from ._converter import DEFAULT, decode
 from ._policy import RetryPolicy, Throttle, Time
 from ._replies import request_id
 from ._retry import Retrier
@@ -214,7 +214,7 @@ def _check_timeout(timeout: float | None) -> float | None:
 
 def _check_converter(converter: object) -> MsgspecJsonConverter:
     if converter is None:
-        return make_converter()
+        return DEFAULT
     if not isinstance(converter, MsgspecJsonConverter):
         raise TypeError("converter must come from make_converter()")
     return converter

@@ -20,14 +20,15 @@ POOL_SIZE = 100
 
 
 class _Handler(ResponseHandler):
-    """aiohttp's protocol, which also counts what arrives."""
+    """aiohttp's protocol, which lets no byte that comes while it is idle reach the parser."""
 
-    received = 0
-    at_release: int | None = None
+    idle = False
 
     def data_received(self, data: bytes) -> None:
-        self.received += len(data)
-        super().data_received(data)
+        if self.idle:
+            self.abort()
+        else:
+            super().data_received(data)
 
 
 class _Connector(aiohttp.TCPConnector):
@@ -47,6 +48,7 @@ class _Connector(aiohttp.TCPConnector):
             connection = await super().connect(req, traces, timeout)
             protocol: Any = connection.protocol
             if _is_fit(protocol):
+                protocol.idle = False
                 CURRENT_CALL.get().connected = True
                 return connection
             protocol.abort()
@@ -54,7 +56,7 @@ class _Connector(aiohttp.TCPConnector):
 
     def _release(self, key: Any, protocol: Any, *, should_close: bool = False) -> None:
         """A connection that is not kept is aborted: a TLS peer that stalls would else hold it open for 30 s."""
-        protocol.at_release = protocol.received
+        protocol.idle = True
         if should_close or protocol.should_close:
             protocol.abort()
         super()._release(key, protocol, should_close=should_close)
@@ -65,9 +67,8 @@ CURRENT_CALL: ContextVar[Call] = ContextVar("CURRENT_CALL")
 
 
 def _is_fit(protocol: Any) -> bool:
-    if protocol.at_release is None:
-        return True  # new
-    return not (protocol.should_close or protocol.received != protocol.at_release or _has_input(protocol.transport))
+    """Whether a connection is new, or was as silent in the pool as it should be."""
+    return not protocol.idle or not (protocol.should_close or _has_input(protocol.transport))
 
 
 def _has_input(transport: asyncio.Transport | None) -> bool:

@@ -177,10 +177,10 @@ def make_converter() -> MsgspecJsonConverter:
     return _Converter(detailed_validation=True)
 
 
-_default = make_converter()
+DEFAULT: MsgspecJsonConverter = make_converter()
 
 
-def decode(body: bytes, cls: type[T], converter: MsgspecJsonConverter = _default) -> T:
+def decode(body: bytes, cls: type[T], converter: MsgspecJsonConverter = DEFAULT) -> T:
     """The one way from a reply's body to a model.
 
     Args:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Collection, Mapping
+from functools import partial
 
 import aiohttp
 import attrs
@@ -38,17 +39,19 @@ class Opening:
 
     async def __call__(self, headers: Mapping[str, str]) -> ByteReply:
         """A reply with a 2xx status, its headers within `timeout`; `headers` are the range's."""
+        session = self.transport.connections.session()
         if self.at is None:
-            outcome = await self.transport.with_key(lambda key: self._open(headers, key))
+            outcome = await self.transport.with_key(partial(self._open, session, headers))
         else:
-            outcome = await self._open(headers, "")
+            outcome = await self._open(session, headers, "")
         if isinstance(outcome, SyllableError):
             raise outcome
         return outcome
 
-    async def _open(self, headers: Mapping[str, str], key: str) -> _Stream | SyllableError:
+    async def _open(
+        self, session: aiohttp.ClientSession, headers: Mapping[str, str], key: str
+    ) -> _Stream | SyllableError:
         transport, call = self.transport, self.call
-        session = transport.connections.session()
         deadline = transport.retrier.rules.deadline
         if not await transport.take_slot(deadline):
             call.connected = False

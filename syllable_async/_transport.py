@@ -61,7 +61,8 @@ class Transport:
         return await self.retrier.using(retries).run(partial(self._attempt, request), request)
 
     async def _attempt(self, request: Request, call: Call) -> Reply:
-        outcome = await self.with_key(partial(self._exchange, request, call))
+        session = self.connections.session()
+        outcome = await self.with_key(partial(self._exchange, session, request, call))
         if isinstance(outcome, SyllableError):
             raise outcome
         return outcome
@@ -87,9 +88,10 @@ class Transport:
         del answer, key  # frames show what a wrong key looks like, too
         raise problem
 
-    async def _exchange(self, request: Request, call: Call, key: str) -> Reply | SyllableError:
+    async def _exchange(
+        self, session: aiohttp.ClientSession, request: Request, call: Call, key: str
+    ) -> Reply | SyllableError:
         """One request and its whole reply, within the attempt's limits."""
-        session = self.connections.session()
         if not await self.take_slot(self._left(call)):
             call.connected = False
             return self.timed_out(request, call, "deadline", call.deadline)

@@ -13,6 +13,7 @@ from .errors import UntrustedRecordingURLError
 
 _MAX_KEY = 8 * 2**10
 _KEY = re.compile(r"[!-~]+", re.ASCII)
+_NAME = re.compile(r"[A-Za-z0-9._-]+", re.ASCII)
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", re.ASCII)
 _HEADER_VALUE = re.compile(r"[\t -~]*", re.ASCII)
 _OWN_HEADERS = frozenset({"syllable-api-key", "host", "content-length", "transfer-encoding", "connection", "cookie"})
@@ -117,7 +118,7 @@ def check_recording_url(text: str, allow_hosts: Collection[str]) -> URL:
         return url
     if url.scheme != "https":
         raise UntrustedRecordingURLError("the recording's URL is not https")
-    if _is_literal(url.host):
+    if _is_literal(url.host) or not _NAME.fullmatch(url.raw_host or ""):
         raise UntrustedRecordingURLError("the recording's URL names a literal address")
     return url
 

@@ -73,7 +73,7 @@ class APIError(SyllableError):
         method: the HTTP method.
         path: the path's template, for example `/api/v1/sessions/{session_id}`, without ids or query.
         headers: the reply's headers, names in lower case.
-        body: at most the first 64 KiB of the reply's body, decompressed.
+        body: at most the first 64 KiB of the reply's body, decompressed (of a recording: as it came).
         request_id: the server's id of the request, if a header gave one.
         attempts: how many requests this call sent, the last one included.
         retry_after: seconds that the server asked to wait, if it said so in a form that can be understood.

@@ -8,9 +8,9 @@ from typing import Any
 import httpx
 import jsonschema_rs
 import pytest
-from vendor_document import REPLIES, reply_schema
 
 from syllable_async.testing import FakeSyllable
+from tests.vendor_document import REPLIES, reply_schema
 
 
 @pytest.fixture(scope="module")

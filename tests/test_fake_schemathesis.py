@@ -14,9 +14,9 @@ import pytest
 import requests
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
-from vendor_document import STREAM, document
 
 from syllable_async.testing import FakeSyllable
+from tests.vendor_document import STREAM, document
 
 SHARED = Path(__file__).parents[2] / "shared" / "wire" / "openapi-sessions.json"
 schemathesis: Any = import_module("schemathesis")  # half of its types are unknown to type checkers

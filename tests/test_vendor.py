@@ -7,7 +7,6 @@ from datetime import UTC, datetime
 from enum import Enum
 from typing import Any, cast
 
-import attrs
 import pytest
 import pytest_asyncio
 import syllable_sdk
@@ -33,9 +32,8 @@ def plain(value: Any) -> Any:
         return value.value
     if isinstance(value, list | tuple):
         return [plain(item) for item in cast("list[Any]", value)]
-    cls = cast("type[Any]", type(value))
-    if attrs.has(cls):
-        return {field.name: plain(getattr(value, field.name)) for field in attrs.fields(cls)}
+    if hasattr(value, "__attrs_attrs__"):
+        return {field.name: plain(getattr(value, field.name)) for field in value.__attrs_attrs__}
     if type(value).__name__ == "Unset":
         return None
     if isinstance(value, BaseModel):
