@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator
+from collections import deque
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from types import TracebackType
 from typing import Generic, Self, TypeVar
@@ -154,37 +155,55 @@ def _retrieve(task: asyncio.Task[ListResponseSession]) -> None:
         task.exception()
 
 
-class ItemIterator(Walk[Session]):
+class SessionWalk(Walk[Session]):
+    """A walk that takes sessions in by the page and hands them out one by one."""
+
+    def __init__(self, max_items: int | None) -> None:
+        self._left = max_items
+        self._rows: deque[Session] = deque()
+
+    async def __anext__(self) -> Session:
+        # Rows at hand need no await, so no other task can come between.
+        if self._rows and not self._closed:
+            return self._next_row()
+        return await super().__anext__()
+
+    async def _step(self) -> Session:
+        while not self._rows:
+            if self._left == 0 or not await self._more() or self._closed:
+                raise StopAsyncIteration
+        return self._next_row()
+
+    def _next_row(self) -> Session:
+        row = self._rows.popleft()
+        if self._left is not None:
+            self._left -= 1
+            if self._left == 0:
+                self._rows.clear()
+        return row
+
+    async def _more(self) -> bool:
+        """Take the next page in, if there may be one."""
+        raise NotImplementedError
+
+
+class ItemIterator(SessionWalk):
     """Session after session, in the server's order."""
 
     def __init__(self, pages: PageIterator, max_items: int | None = None) -> None:
+        super().__init__(max_items)
         self._pages = pages
-        self._left = max_items
-        self._rows: Iterator[Session] = iter(())
 
     @property
     def next_page(self) -> int:
         """The 0-based page that follows the one whose sessions come now; a later walk can begin there."""
         return self._pages.next_page
 
-    async def __anext__(self) -> Session:
-        # Rows at hand need no await, so no other task can come between.
-        if not self._closed and self._left != 0:
-            for row in self._rows:
-                return self._count(row)
-        return await super().__anext__()
-
-    async def _step(self) -> Session:
-        while self._left != 0:
-            self._rows = iter((await anext(self._pages)).items)
-            for row in self._rows:
-                return self._count(row)
-        raise StopAsyncIteration
-
-    def _count(self, row: Session) -> Session:
-        if self._left is not None:
-            self._left -= 1
-        return row
+    async def _more(self) -> bool:
+        page = await anext(self._pages, None)
+        if page is not None:
+            self._rows.extend(page.items)
+        return page is not None
 
     async def aclose(self) -> None:
         await super().aclose()

@@ -9,13 +9,26 @@ from typing import Any
 
 import attrs
 
+from ._cursor import Cursor
 from ._pages import ItemIterator, PageIterator
-from ._query import ListQuery, at_least
+from ._query import FetchPage, ListQuery, at_least, seconds
+from ._walks import FollowIterator, SnapshotIterator
+from ._windows import TimeWindow, WindowIterator, windows
 from .models import ListResponseSession
 
-__all__ = ["FetchPage", "ItemIterator", "ListQuery", "PageIterator", "Pager"]
-
-FetchPage = Callable[[ListQuery], Awaitable[ListResponseSession]]
+__all__ = [
+    "Cursor",
+    "FetchPage",
+    "FollowIterator",
+    "ItemIterator",
+    "ListQuery",
+    "PageIterator",
+    "Pager",
+    "SnapshotIterator",
+    "TimeWindow",
+    "WindowIterator",
+    "windows",
+]
 
 
 def _utc_now() -> datetime:
@@ -83,3 +96,75 @@ class Pager:
             max_rows=max_rows,
             prefetch=prefetch,
         )
+
+    def snapshot(
+        self, cursor: Cursor | None = None, max_items: int | None = None, overlap: float = 1.0
+    ) -> SnapshotIterator:
+        """Every session of the query's span exactly once, oldest first, whatever is inserted or deleted meanwhile.
+
+        A session that is there from start to end of the walk comes once; one that comes or goes meanwhile comes at
+        most once. The span is half-open, from `start_datetime` to `end_datetime`; without an end it ends at this
+        machine's time when the walk begins. `.cursor` of the iterator goes on after its last session, in any process.
+
+        It rests on three things: `timestamp` is what the server filters and orders by, it does not change, and every
+        session has an id. Memory is bounded by the sessions within the overlap and by those of one instant.
+
+        Args:
+            cursor: go on from there instead of from the start.
+            max_items: end after that many; 0 sends nothing.
+            overlap: seconds before the last timestamp from which to ask again. Sessions that are inserted late, but
+                not later than this, mostly come too; where a page spans less than 8 times as much, it is cut short.
+
+        Raises:
+            PaginationError: while iterating, when the server does not honour order or bounds, or leaves out an id.
+            ValueError: another order, a page other than the first, a bound without an offset, or a cursor of another
+                query.
+        """
+        at_least(0, "max_items", max_items)
+        return SnapshotIterator(
+            self._fetch_page,
+            _by_key(self._query, cursor),
+            cursor=cursor,
+            max_items=max_items,
+            overlap=seconds("overlap", overlap),
+            now=self._now,
+        )
+
+    def follow(self, cursor: Cursor | None = None, interval: float = 30.0, overlap: float = 1.0) -> FollowIterator:
+        """Sessions as they appear: a snapshot up to now, and another from where that ended after each `interval`.
+
+        Each session comes once, also one that appears with a timestamp up to `overlap` seconds older than the newest
+        that came. Errors that pass (connections, timeouts, 408, 429, 5xx) are logged and tried again after the
+        interval, or after `retry_after` where that is longer; others are raised, and `anext` again goes on.
+
+        Args:
+            cursor: go on from there; one of a snapshot over the same filters will do. Without it the walk begins at
+                `start_datetime`, or at the oldest session.
+            interval: seconds between two looks at the server when nothing is left to yield.
+            overlap: seconds that a session may be late.
+
+        Raises:
+            ValueError: as for `snapshot`, and a query with an end.
+        """
+        if self._query.end_datetime is not None:
+            raise ValueError("end_datetime has no meaning for a walk that does not end")
+        return FollowIterator(
+            self._fetch_page,
+            _by_key(self._query, cursor),
+            cursor=cursor,
+            interval=seconds("interval", interval),
+            overlap=seconds("overlap", overlap),
+            now=self._now,
+            sleep=self._sleep,
+        )
+
+
+def _by_key(query: ListQuery, cursor: Cursor | None) -> ListQuery:
+    """The query, if a walk by key can answer it."""
+    if query.page:
+        raise ValueError("a walk by key has no pages to begin at; start_datetime or a cursor says where")
+    if query.order_by not in {None, "timestamp"} or query.order_by_direction not in {None, "asc"}:
+        raise ValueError("a walk by key goes by ascending timestamp; order_by and order_by_direction must agree")
+    if cursor is not None and not isinstance(cursor, Cursor):
+        raise TypeError(f"cursor must be a Cursor, not {type(cursor).__name__}; see Cursor.from_json")
+    return query

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from datetime import datetime
 from typing import Self
 
 import attrs
+
+from .models import ListResponseSession
 
 PAGE_SIZE = 100
 """What a walk asks for when the caller names no `limit`; the API's own default of 25 costs four times the requests."""
@@ -112,6 +114,15 @@ def at_least(low: int, name: str, value: int | None) -> int | None:
     return int(value)
 
 
+def seconds(name: str, value: float) -> float:
+    """A number of seconds that is finite and not negative."""
+    if not isinstance(value, (int, float)) or isinstance(value, bool):
+        raise TypeError(f"{name} must be a number of seconds, not {type(value).__name__}")
+    if not 0 <= value < 1e9:
+        raise ValueError(f"{name} must be a number of seconds, finite and not negative")
+    return float(value)
+
+
 def instant(name: str, value: datetime | str) -> datetime:
     """The moment that a datetime or an ISO 8601 string stands for; `ValueError` where it has no offset."""
     known = _known_instant(value)
@@ -160,3 +171,6 @@ def _strings(name: str, values: Iterable[str] | None) -> tuple[str, ...] | None:
         if not isinstance(value, str):
             raise TypeError(f"{name} must hold str, not {type(value).__name__}")
     return tuple(map(str, strings)) or None
+
+
+FetchPage = Callable[[ListQuery], Awaitable[ListResponseSession]]

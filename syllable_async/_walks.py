@@ -1,0 +1,208 @@
+"""Exact walks: every session that is there from start to end comes once, whatever is inserted or deleted meanwhile."""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterable
+from datetime import datetime, timedelta
+from itertools import pairwise
+
+import attrs
+
+from ._cursor import Cursor, fingerprint
+from ._pages import SessionWalk
+from ._query import FetchPage, ListQuery, instant
+from ._steps import BEGINNING, TICK, Bounds, Key, Step, earlier
+from .errors import (
+    APIError,
+    InternalServerError,
+    PaginationError,
+    RateLimitError,
+    SyllableConnectionError,
+    SyllableError,
+)
+from .models import ListResponseSession, Session
+
+_log = logging.getLogger(__name__)
+
+
+class Seen:
+    """The ids that can come again, oldest first; those before a floor are forgotten."""
+
+    def __init__(self, known: Iterable[str] = (), at: datetime = BEGINNING) -> None:
+        self._order = deque((at, session_id) for session_id in known)
+        self._ids = {session_id for _, session_id in self._order}
+
+    def __contains__(self, session_id: str | None) -> bool:
+        return session_id in self._ids
+
+    def add(self, row: Session) -> None:
+        session_id = row.session_id or ""
+        self._ids.add(session_id)
+        self._order.append((row.timestamp, session_id))
+
+    def forget_before(self, floor: datetime) -> None:
+        while self._order and self._order[0][0] < floor:
+            self._ids.discard(self._order.popleft()[1])
+
+    def since(self, floor: datetime) -> tuple[str, ...]:
+        return tuple(session_id for at, session_id in self._order if at >= floor)
+
+
+class SnapshotIterator(SessionWalk):
+    """Sessions, oldest first, each exactly once."""
+
+    def __init__(
+        self,
+        fetch_page: FetchPage,
+        query: ListQuery,
+        *,
+        cursor: Cursor | None,
+        max_items: int | None,
+        overlap: float,
+        now: Callable[[], datetime],
+    ) -> None:
+        super().__init__(max_items)
+        self._fetch_page = fetch_page
+        self._query = attrs.evolve(query.for_walk(), order_by="timestamp", order_by_direction="asc")
+        self._overlap = max(TICK, timedelta(seconds=overlap))
+        self._now = now
+        self._longest = self._requests = 0
+        self._doubted = False
+        self._fingerprint = fingerprint(query)
+        begin = None if query.start_datetime is None else instant("start_datetime", query.start_datetime)
+        end = None if query.end_datetime is None else instant("end_datetime", query.end_datetime)
+        self._resume(cursor or Cursor(fingerprint=self._fingerprint, end=end, since=begin))
+
+    def _resume(self, cursor: Cursor) -> None:
+        if cursor.fingerprint != self._fingerprint:
+            raise ValueError("the cursor belongs to a query with other filters or bounds")
+        self._end = cursor.end
+        self._reached = cursor.reached
+        self._floor = cursor.since or BEGINNING
+        self._seen = Seen(cursor.known, cursor.reached or BEGINNING)
+        self._next = self._first()
+
+    def _first(self) -> Step | None:
+        # A tick early, because the server's start may be exclusive.
+        start = None if self._floor == BEGINNING else earlier(self._floor, TICK)
+        return Key(start, start)
+
+    @property
+    def cursor(self) -> Cursor:
+        """Where the walk stands, after the last session that it yielded."""
+        floor = self._restart()
+        return Cursor(
+            fingerprint=self._fingerprint,
+            end=self._end,
+            reached=self._reached,
+            since=None if floor == BEGINNING else floor,
+            known=self._seen.since(floor),
+        )
+
+    def _restart(self) -> datetime:
+        """Everything older came already, late sessions aside."""
+        return self._floor if self._reached is None else max(self._floor, earlier(self._reached, self._overlap))
+
+    def _next_row(self) -> Session:
+        row = super()._next_row()
+        self._seen.add(row)
+        self._reached = row.timestamp if self._reached is None else max(self._reached, row.timestamp)
+        return row
+
+    async def _more(self) -> bool:
+        if self._next is None:
+            return False
+        await self._ask(self._next)
+        return True
+
+    async def _ask(self, step: Step) -> None:
+        """One request. Whatever is raised here leaves the walk as it was."""
+        if self._end is None:
+            self._end = self._now()
+        if max(step.start or BEGINNING, self._floor) >= self._end:
+            self._next = None
+            return
+        limit = step.size or self._query.limit
+        query = attrs.evolve(
+            self._query, page=step.page, limit=limit, start_datetime=step.start, end_datetime=self._end
+        )
+        page = await self._fetch_page(query)
+        self._requests += 1
+        self._check(page.items)
+        counted = page.total_count is not None and page.total_count <= step.offset
+        if not page.items and not counted and not self._doubted:
+            # An empty page ends the walk; where the server's own total does not say the same it is asked twice.
+            self._doubted = True
+            return
+        self._enter(step, page, self._end)
+
+    def _check(self, rows: tuple[Session, ...]) -> None:
+        if not all(row.session_id for row in rows):
+            raise PaginationError("a session without an id cannot be told from a repeat", page=self._requests)
+        if any(row.timestamp > after.timestamp for row, after in pairwise(rows)):
+            raise PaginationError("the server does not honour order_by=timestamp", page=self._requests)
+
+    def _enter(self, step: Step, page: ListResponseSession, end: datetime) -> None:
+        longest = max(self._longest, len(page.items))
+        until = step.until
+        following = step.enter(page, Bounds(end, longest, self._overlap, self._requests))
+        self._longest, self._doubted, self._next = longest, False, following
+        here = set[str | None]()
+        for row in page.items:
+            fresh = row.session_id not in self._seen and row.session_id not in here
+            if fresh and self._floor <= row.timestamp < end and (until is None or row.timestamp <= until):
+                here.add(row.session_id)
+                self._rows.append(row)
+        if following is not None and following.start is not None:
+            self._floor = max(self._floor, min(following.start, self._restart()))
+            self._seen.forget_before(self._floor)
+
+
+class FollowIterator(SnapshotIterator):
+    """Sessions as they appear, oldest first, each exactly once. It ends only by `aclose`, `break` or an error."""
+
+    def __init__(
+        self,
+        fetch_page: FetchPage,
+        query: ListQuery,
+        *,
+        cursor: Cursor | None,
+        interval: float,
+        overlap: float,
+        now: Callable[[], datetime],
+        sleep: Callable[[float], Awaitable[object]],
+    ) -> None:
+        super().__init__(fetch_page, query, cursor=cursor, max_items=None, overlap=overlap, now=now)
+        self._interval = interval
+        self._sleep = sleep
+        self._begin()
+
+    def _begin(self) -> None:
+        # Each round is a snapshot up to now: a session dated in the future must not carry the walk past the present.
+        self._end = None
+        self._floor = self._restart()
+        self._next = self._first()
+
+    async def _more(self) -> bool:
+        wait = self._interval
+        if self._next is not None:
+            try:
+                return await super()._more()
+            except (SyllableConnectionError, APIError) as error:
+                if not _passes(error):
+                    raise
+                _log.warning("following goes on in %g s: %s", wait, error)
+                wait = max(wait, getattr(error, "retry_after", None) or 0.0)
+        await self._sleep(wait)
+        if self._next is None:
+            self._begin()
+        return True
+
+
+def _passes(error: SyllableError) -> bool:
+    """Whether the same request may well succeed at the next interval."""
+    return isinstance(error, (SyllableConnectionError, RateLimitError, InternalServerError)) or (
+        isinstance(error, APIError) and error.status == 408
+    )
