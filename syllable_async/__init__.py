@@ -11,11 +11,13 @@ Errors are under `SyllableError`. `syllable_async.testing` has a server for your
 
 from ._client import AsyncSyllableClient, RawResponse, __version__
 from ._converter import decode, make_converter, to_dict, to_json
+from ._cursor import Cursor
 from ._pagination import Pager
 from ._policy import RetryPolicy
 from ._recordings import RecordingStream
 from ._saving import SavedRecording
 from ._sessions import Sessions
+from ._windows import TimeWindow
 from .errors import (
     APIError,
     AuthenticationError,
@@ -64,6 +66,7 @@ __all__ = [
     "AsyncSyllableClient",
     "AuthenticationError",
     "BadRequestError",
+    "Cursor",
     "HTTPValidationError",
     "IncompleteRecordingError",
     "InspectLatencyResponse",
@@ -99,6 +102,7 @@ __all__ = [
     "SyllableConnectionError",
     "SyllableError",
     "SyllableTimeoutError",
+    "TimeWindow",
     "TimelineEvent",
     "TimelineEventKind",
     "TranscriptConfidence",

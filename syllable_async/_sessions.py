@@ -10,7 +10,6 @@ from typing import TypeVar
 
 from cattrs.preconf.msgspec import MsgspecJsonConverter
 from tenacity import AsyncRetrying
-from yarl import URL
 
 from ._converter import decode
 from ._filenames import stem
@@ -21,16 +20,20 @@ from ._recordings import RecordingStream
 from ._retry import StreamRetrier
 from ._streams import Opening
 from ._transport import Transport
-from ._trust import check_recording_url, check_token, same_origin
+from ._trust import check_recording_url, check_token, own_token
+from ._windows import WindowIterator, windows
 from ._wire import Request, segment
-from .errors import RecordingError, UntrustedRecordingURLError
+from .errors import RecordingError
 from .models import (
+    InspectLatencyResponse,
     ListResponseSession,
     OrderByDirection,
     Session,
     SessionProperties,
     SessionRecordingResponse,
     SessionSummaryResponse,
+    SessionTimelineResponse,
+    SessionTranscriptionResponse,
 )
 
 T = TypeVar("T")
@@ -39,6 +42,9 @@ Retries = RetryPolicy | AsyncRetrying | None
 _LIST = "/api/v1/sessions/"
 _BY_ID = "/api/v1/sessions/{session_id}"
 _FULL_SUMMARY = "/api/v1/sessions/full-summary/{session_id}"
+_TRANSCRIPT = "/api/v1/sessions/transcript/{session_id}"
+_LATENCY = "/api/v1/sessions/latency/{session_id}"
+_TIMELINE = "/api/v1/sessions/timeline/{session_id}"
 _RECORDING_URLS = "/api/v1/sessions/recording/{session_id}"
 _RECORDING_STREAM = "/api/v1/sessions/recording/stream"
 
@@ -98,7 +104,25 @@ class Sessions:
             start_datetime=start_datetime,
             end_datetime=end_datetime,
         )
-        return Pager(partial(self._page, retries), query)
+        return Pager(partial(self._page, retries), query, sleep=self._transport.retrier.sleep)
+
+    def windows(
+        self, start_datetime: datetime, end_datetime: datetime, max_sessions: int = 5000, *, retries: Retries = None
+    ) -> WindowIterator:
+        """Cut a span of time into consecutive windows, to walk them side by side. Nothing is sent yet.
+
+        Each window is half-open and holds at most `max_sessions` sessions, found by asking for totals and halving; an
+        instant with more is a window by itself, and its `count` says so. Walk each with
+        `list(start_datetime=window.start, end_datetime=window.end).snapshot()`: then every session of the span comes
+        once, whether the server's bounds are inclusive or not.
+
+        Args:
+            start_datetime: aware, inclusive.
+            end_datetime: aware, exclusive.
+            max_sessions: at most so many in a window.
+            retries: in place of the client's policy.
+        """
+        return windows(partial(self._page, retries), start_datetime, end_datetime, max_sessions)
 
     async def _page(self, retries: Retries, query: ListQuery) -> ListResponseSession:
         request = Request(method="GET", template=_LIST, path=_LIST, query=query.pairs())
@@ -111,6 +135,42 @@ class Sessions:
     async def get_full_summary(self, session_id: str, *, retries: Retries = None) -> SessionSummaryResponse:
         """A session's summary and rating: `GET /api/v1/sessions/full-summary/{session_id}`."""
         return await self._fetch(_about(_FULL_SUMMARY, session_id), SessionSummaryResponse, retries)
+
+    async def get_transcript(
+        self, session_id: str, *, wait_complete: float | None = None, retries: Retries = None
+    ) -> SessionTranscriptionResponse:
+        """What was said and which tools were used: `GET /api/v1/sessions/transcript/{session_id}`.
+
+        Transcripts reach the API some time after the call, and for a running session, for channels other than voice
+        and for old sessions `transcript_complete` never turns true: hence the limit.
+
+        Args:
+            session_id: the session.
+            wait_complete: ask again, after 1 s, 2 s and so on up to 15 s, until `transcript_complete` is true or so
+                many seconds are over; the last reply is returned either way. None or 0: ask once.
+            retries: in place of the client's policy.
+        """
+        if wait_complete is not None and not 0 <= wait_complete < float("inf"):
+            raise ValueError("wait_complete must be a number of seconds from 0 on, or None")
+        request = _about(_TRANSCRIPT, session_id)
+        retrier = self._transport.retrier
+        until = retrier.throttle.clock() + (wait_complete or 0.0)
+        pause = 1.0
+        while True:
+            transcript = await self._fetch(request, SessionTranscriptionResponse, retries)
+            left = until - retrier.throttle.clock()
+            if transcript.transcript_complete or not wait_complete or left <= 0:
+                return transcript
+            await retrier.sleep(min(pause, left))
+            pause = min(2 * pause, 15.0)
+
+    async def get_latency(self, session_id: str, *, retries: Retries = None) -> InspectLatencyResponse:
+        """Where a session's time went: `GET /api/v1/sessions/latency/{session_id}`."""
+        return await self._fetch(_about(_LATENCY, session_id), InspectLatencyResponse, retries)
+
+    async def get_timeline(self, session_id: str, *, retries: Retries = None) -> SessionTimelineResponse:
+        """A session's events in order: `GET /api/v1/sessions/timeline/{session_id}`."""
+        return await self._fetch(_about(_TIMELINE, session_id), SessionTimelineResponse, retries)
 
     async def generate_recording_urls(self, session_id: str, *, retries: Retries = None) -> SessionRecordingResponse:
         """Fresh URLs of a session's recordings: `POST /api/v1/sessions/recording/{session_id}`.
@@ -166,20 +226,12 @@ class Sessions:
 
     def _opening(self, url: str, allow_hosts: Collection[str]) -> Opening:
         """How to open a URL that the API gave: its own through the endpoint with the key, a foreign one without."""
-        base = URL(self._transport.base)
-        try:
-            target = URL(url)
-            own = target.absolute and target.user is None and same_origin(target, base)
-        except ValueError:
-            raise UntrustedRecordingURLError("the recording's URL cannot be read") from None
-        if not own:
-            foreign = check_recording_url(url, allow_hosts)
-            request = Request(method="GET", template="(recording on another host)", path="")
-            return Opening(transport=self._transport, request=request, at=foreign, allow_hosts=allow_hosts)
-        token = target.query.get("token")
-        if not token or target.path != base.path.rstrip("/") + _RECORDING_STREAM:
-            raise UntrustedRecordingURLError("the recording's URL on the API's own host is not the stream's")
-        return self._own(token, allow_hosts)
+        token = own_token(url, f"{self._transport.base}{_RECORDING_STREAM}")
+        if token is not None:
+            return self._own(token, allow_hosts)
+        request = Request(method="GET", template="(recording on another host)", path="")
+        at = check_recording_url(url, allow_hosts)
+        return Opening(transport=self._transport, request=request, at=at, allow_hosts=allow_hosts)
 
     def _own(self, token: str, allow_hosts: Collection[str] = ()) -> Opening:
         check_token(token)

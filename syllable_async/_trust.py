@@ -101,6 +101,21 @@ def same_origin(one: URL, other: URL) -> bool:
     return (one.scheme, one.host, one.port) == (other.scheme, other.host, other.port)
 
 
+def own_token(text: str, stream: str) -> str | None:
+    """The token in a recording's URL that lies on the origin of `stream`, our own endpoint; None: a foreign origin.
+
+    Raises:
+        UntrustedRecordingURLError: it lies on our origin and is not the endpoint's, or has no token.
+    """
+    url, own = _parse(text), URL(stream)
+    if url is None or not url.absolute or url.user is not None or not same_origin(url, own):
+        return None
+    token = url.query.get("token")
+    if not token or url.path != own.path:
+        raise UntrustedRecordingURLError("the recording's URL on the API's own host is not the stream's")
+    return token
+
+
 def check_recording_url(text: str, allow_hosts: Collection[str]) -> URL:
     """The URL of a recording on a foreign origin.
 

@@ -28,8 +28,12 @@ ROOMS: dict[str, tuple[int, set[str]]] = {
     "_retry": (2, {"attrs", "tenacity"}),
     "_query": (1, {"attrs"}),
     "_ledger": (1, set()),
+    "_steps": (1, {"attrs"}),
+    "_cursor": (2, {"attrs"}),
     "_pages": (2, {"attrs"}),
-    "_pagination": (3, {"attrs"}),
+    "_windows": (3, {"attrs"}),
+    "_walks": (3, {"attrs"}),
+    "_pagination": (4, {"attrs"}),
     "_ranges": (1, {"attrs"}),
     "_pace": (1, set()),
     "_filenames": (1, set()),
@@ -43,7 +47,7 @@ ROOMS: dict[str, tuple[int, set[str]]] = {
     "__init__": (7, set()),
 }
 ENGINES = {
-    *("_query", "_ledger", "_pages", "_pagination"),
+    *("_query", "_ledger", "_steps", "_cursor", "_pages", "_windows", "_walks", "_pagination"),
     *("_ranges", "_pace", "_filenames", "_saving", "_source", "_recordings"),
 }
 BELOW_ENGINES = {"errors", "models", "_wire"} | ENGINES
@@ -123,12 +127,12 @@ def test_the_tested_package_is_the_one_that_was_meant() -> None:
 
 
 PUBLIC = """
-APIError AsyncSyllableClient AuthenticationError BadRequestError HTTPValidationError IncompleteRecordingError
+APIError AsyncSyllableClient AuthenticationError BadRequestError Cursor HTTPValidationError IncompleteRecordingError
 InspectLatencyResponse InternalServerError LatencyCategory LatencyEntry LatencyUnitType ListResponseSession
 NotFoundError OrderByDirection Pager PaginationDriftWarning PaginationError PermissionDeniedError RateLimitError
 RawResponse RecordingChangedError RecordingError RecordingStream ResponseValidationError RetryPolicy SavedRecording
 Session SessionAction SessionProperties SessionRecordingResponse SessionSummaryResponse SessionText
 SessionTimelineResponse SessionTranscriptionResponse Sessions SummaryEntry SyllableConnectionError SyllableError
-SyllableTimeoutError TimelineEvent TimelineEventKind TranscriptConfidence TranscriptWordConfidence
+SyllableTimeoutError TimeWindow TimelineEvent TimelineEventKind TranscriptConfidence TranscriptWordConfidence
 UntrustedRecordingURLError ValidationError __version__ decode make_converter to_dict to_json
 """

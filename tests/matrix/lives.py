@@ -190,7 +190,8 @@ def row_41() -> Iterator[Cell]:
 async def _crowd(scene: Scene, operation: Operation) -> None:
     chance = random.Random(f"{operation.name} {scene.tls is None}")
     faults: list[Exchange] = [
-        [Status(503)], [Status(429, {"Retry-After": "1"})], [Rst()], [Fin()], [*reply(200, operation.body[:9], announced=len(operation.body)), Fin()],
+        [Status(503)], [Status(429, {"Retry-After": "1"})], [Rst()], [Fin()],
+        [*reply(200, operation.body[:9], announced=len(operation.body)), Fin()],
     ]  # fmt: skip
     widest = 0
 
