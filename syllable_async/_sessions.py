@@ -216,7 +216,9 @@ class Sessions:
         self, opening: Opening, name: str, retries: Retries, mint: Callable[[], Awaitable[Opening]] | None = None
     ) -> RecordingStream:
         retrier = StreamRetrier(self._transport.retrier.using(retries), opening.request)
-        return RecordingStream(opening, retrier=retrier, timeout=self._transport.timeout, mint=mint, name=name)
+        clock = self._transport.retrier.throttle.clock
+        timeout = self._transport.timeout
+        return RecordingStream(opening, retrier=retrier, timeout=timeout, mint=mint, name=name, clock=clock)
 
     async def _mint(self, session_id: str, index: int, allow_hosts: Collection[str]) -> Opening:
         urls = (await self.generate_recording_urls(session_id)).recordings or ()
