@@ -84,6 +84,7 @@ class Source:
 
     async def release(self) -> None:
         """Close the connection, if there is one."""
+        self._pace.restart()
         reply, self._reply = self._reply, None
         if reply is not None:
             await reply.aclose()
