@@ -80,6 +80,7 @@ class _Refused:
                 with pytest.raises(self.kind) as caught:
                     await _call(ours.client, operation, self.value)
             scene.errors.append(caught.value)
+            scene.not_in_locals = ()
             assert type(caught.value) is self.kind
             assert server.connections == []
 

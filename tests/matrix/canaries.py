@@ -18,7 +18,7 @@ SESSION_ID = "canary-session-5b7e33"
 PATIENT = "canary-patient-has-measles"
 
 EVERYWHERE = (KEY, NEWER_KEY, TOKEN, SESSION_ID, PATIENT)
-IN_LOCALS = (KEY, NEWER_KEY, TOKEN)
+IN_LOCALS = (KEY, NEWER_KEY, TOKEN, PATIENT)
 """Not to be seen even by a reporter that prints the local variables of every frame of a traceback."""
 
 _TESTS = str(Path(__file__).parents[1])

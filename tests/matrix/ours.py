@@ -9,6 +9,7 @@ from typing import Any, Self
 import aiohttp
 
 from syllable_async import AsyncSyllableClient, RetryPolicy, make_converter
+from syllable_async._connections import POOL_SIZE
 from syllable_async._policy import Time
 from tests.matrix.canaries import SESSION_ID, TOKEN
 from tests.matrix.subjects import Settings
@@ -52,7 +53,9 @@ class Ours:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        slots = self.client._transport.connections.slots
         await self.client.aclose()
+        assert kind or slots._value == (self._settings.pool or POOL_SIZE), "a connection was not given back"
         if self._session is not None:
             await self._session.close()
 

@@ -76,9 +76,11 @@ class Scripted:
         async with scene.server(self.script, self.always) as server:
             async with scene.client(server, self.settings) as client:
                 result = await scene.run(client, operation)
-            self.outcome.check(result, operation)
-            assert len(server.requests) == self.requests, f"the server saw {len(server.requests)} requests"
-            assert self.connections in {None, len(server.connections)}
+                self.outcome.check(result, operation)
+                assert len(server.requests) == self.requests, f"the server saw {len(server.requests)} requests"
+                assert self.connections in {None, len(server.connections)}
+                server.add(operation.good)
+                Succeeds().check(await scene.run(client, operation), operation)  # it can still be used
             assert_addressed(server, operation)
         low, high = self.seconds
         assert low <= result.seconds <= high, f"took {result.seconds} s"

@@ -30,7 +30,7 @@ REASONS = {
     "22-endless error body-G-session": "failed with <InternalServerError",
     "24-cancelled while waiting for a connection-L": "DID NOT RAISE",
     "26-bad status line-L": "failed with <BadRequestError: HTTP 400",
-    "26-two lengths-D": "failed with <BadRequestError: HTTP 400",
+    "26-NUL in a header-D": "failed with <BadRequestError: HTTP 400",
     "26-bad chunk size-U": "failed with <BadRequestError: HTTP 400",
     "27-5000 headers-P": "failed with <BadRequestError: HTTP 400",
     "29-BOM-G-session": "succeeded",
