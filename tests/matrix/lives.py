@@ -189,9 +189,9 @@ def row_41() -> Iterator[Cell]:
 
 async def _crowd(scene: Scene, operation: Operation) -> None:
     chance = random.Random(f"{operation.name} {scene.tls is None}")
+    cut = reply(200, operation.body[:2], announced=len(operation.body))
     faults: list[Exchange] = [
-        [Status(503)], [Status(429, {"Retry-After": "1"})], [Rst()], [Fin()],
-        [*reply(200, operation.body[:9], announced=len(operation.body)), Fin()],
+        [Status(503)], [Status(429, {"Retry-After": "1"})], [Rst()], [Fin()], [*cut, Fin()], [*cut, Rst()],
     ]  # fmt: skip
     widest = 0
 

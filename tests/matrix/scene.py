@@ -114,6 +114,7 @@ class Cell:
     operation: Operation
     play: Play = attrs.field(repr=False)
     schemes: tuple[str, ...] = ("http", "https")
+    long: bool = False
 
     @property
     def id(self) -> str:

@@ -38,7 +38,7 @@ CLASSES: dict[int, type[errors.APIError]] = {
     429: errors.RateLimitError,
 }
 TRANSIENT = (408, 429, 500, 502, 503, 504)
-FINAL = (402, 405, 409, 410, 413, 418, 451, 501, 505, 599)
+FINAL = (300, 304, 305, 399, 402, 405, 409, 410, 413, 418, 451, 501, 505, 599)
 
 
 def class_of(status: int) -> type[errors.APIError]:
@@ -106,12 +106,12 @@ def row_5() -> Iterator[Cell]:
     """The statuses of the policy are tried again, no others."""
     for operation in REPEATABLE:
         for status in TRANSIENT:
-            script = [reply(status, PATIENT.encode()), operation.good]
+            script: list[Exchange] = [reply(status, PATIENT.encode()), operation.good]
             yield Cell(5, str(status), operation, Scripted(script=script, outcome=Succeeds(), requests=2))
     for operation in (PAGE, SESSION, URLS, DOWNLOAD):
         for status in FINAL:
             outcome = fails(class_of(status), status=status, attempts=1)
-            script = [reply(status, PATIENT.encode())]
+            script = [[Status(304)] if status == 304 else reply(status, PATIENT.encode())]
             yield Cell(5, f"{status} is final", operation, Scripted(script=script, outcome=outcome, requests=1))
 
 
@@ -307,6 +307,16 @@ def row_10() -> Iterator[Cell]:
             yield Cell(10, variant, operation, play)
 
 
+def row_10_late() -> Iterator[Cell]:
+    """A Retry-After that ends behind the deadline is not waited for."""
+    for operation in (*JSON, POST):
+        for status in (429, 503):
+            outcome = fails(class_of(status), retry_after=35.0, attempts=2)
+            script: list[Exchange] = [[Status(status, {"Retry-After": "35"})]] * 2
+            play = Scripted(script=script, outcome=outcome, requests=2, seconds=(35, 35))
+            yield Cell(10, f"{status} behind the deadline", operation, play)
+
+
 def row_11() -> Iterator[Cell]:
     """After a 429 with Retry-After no task of the client sends in that time."""
     for operation in JSON:
@@ -327,5 +337,5 @@ async def _one_429_among_50_tasks(scene: Scene, operation: Operation) -> None:
 
 
 def cells() -> Iterator[Cell]:
-    for row in (row_1, row_2, row_3, row_4, row_5, row_6, row_7, row_8, row_9, row_10, row_11):
+    for row in (row_1, row_2, row_3, row_4, row_5, row_6, row_7, row_8, row_9, row_10, row_10_late, row_11):
         yield from row()

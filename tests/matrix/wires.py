@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 
 import attrs
+from aiohttp.http_parser import HttpResponseParser, HttpResponseParserPy
 
 from syllable_async import errors
 from tests.faults import (
@@ -15,6 +17,7 @@ from tests.faults import (
     FaultServer,
     Fin,
     Head,
+    LastChunk,
     OnAccept,
     Raw,
     Rst,
@@ -22,7 +25,7 @@ from tests.faults import (
     Status,
     reply,
 )
-from tests.matrix.operations import ALL, DOWNLOAD, JSON, POST, Operation
+from tests.matrix.operations import ALL, DOWNLOAD, JSON, PAGE, POST, Operation
 from tests.matrix.outcomes import GRACE, Scripted, Succeeds, fails
 from tests.matrix.scene import Cell, Scene
 from tests.matrix.subjects import Settings
@@ -58,6 +61,34 @@ def row_22() -> Iterator[Cell]:
         outcome = fails(errors.SyllableTimeoutError, limit="timeout", seconds=30.0)
         play = Scripted(always=_silences()[variant], outcome=outcome, requests=4, seconds=(120, 150))
         yield Cell(22, variant, DOWNLOAD, play)
+    for variant, received in (("stalls after 100 bytes", 100), ("stalls in chunks", 100), ("dribbles body", 300)):
+        cut = fails(errors.IncompleteRecordingError, received=received)
+        play = Scripted(always=_silences()[variant], outcome=cut, requests=4, seconds=(120, 270))
+        yield Cell(22, variant, DOWNLOAD, play)
+    for operation in JSON:
+        yield from _other_limits(operation)
+        slowly = Scripted(
+            script=[[Dribble(_wire(operation), every=0.01)]], outcome=Succeeds(), requests=1, seconds=(1, 30)
+        )
+        yield Cell(22, "dribbles in time", operation, slowly)
+
+
+def _other_limits(operation: Operation) -> Iterator[Cell]:
+    """One limit switched off: the other one holds."""
+    late = fails(errors.SyllableTimeoutError, limit="deadline", seconds=60.0, attempts=1)
+    settings = Settings(timeout=None)
+    play = Scripted(script=[[Stall()]], outcome=late, requests=1, seconds=(60, 60 + GRACE), settings=settings)
+    yield Cell(22, "never answers, no timeout", operation, play)
+    silent = fails(errors.SyllableTimeoutError, limit="timeout", seconds=30.0, attempts=4)
+    settings = Settings(deadline=None)
+    play = Scripted(always=[Stall()], outcome=silent, requests=4, seconds=(120, 150), settings=settings)
+    yield Cell(22, "never answers, no deadline", operation, play)
+
+
+def _wire(operation: Operation) -> bytes:
+    """The good answer as bytes."""
+    body = operation.body
+    return b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)
 
 
 def row_23() -> Iterator[Cell]:
@@ -121,6 +152,10 @@ GARBAGE: dict[str, Exchange] = {
     ],
     "bad chunk size": [Head(200, {"Transfer-Encoding": "chunked"}), Raw(b"zz\r\n{}\r\n0\r\n\r\n"), Fin()],
     "NUL in a header": [Head(200, {"X-A": "a\0b", "Content-Length": "2"}), Raw(b"{}"), Fin()],
+    "length of words": [Head(200, {"Content-Length": "two"}), Raw(b"{}"), Fin()],
+    "chunk size above 64 bits": [Head(200, {"Transfer-Encoding": "chunked"}), Raw(b"fffffffffffffffff\r\n{}"), Fin()],
+    "no version": [Raw(b"200 OK\r\nContent-Length: 2\r\n\r\n{}"), Fin()],
+    "colon missing": [Raw(b"HTTP/1.1 200 OK\r\nContent-Length 2\r\n\r\n{}"), Fin()],
     "negative length": [Head(200, {"Content-Length": "-2"}), Raw(b"{}"), Fin()],
 }  # fmt: skip
 
@@ -148,6 +183,25 @@ def row_27() -> Iterator[Cell]:
             outcome = fails(errors.SyllableConnectionError, attempts=attempts)
             play = Scripted(always=exchange, outcome=outcome, requests=attempts)
             yield Cell(27, variant, operation, play)
+
+    for operation in (PAGE, DOWNLOAD):
+        yield Cell(27, "a million one-byte chunks", operation, _a_million_chunks, schemes=("http",), long=True)
+
+
+MANY = 1_000_000 if HttpResponseParser is not HttpResponseParserPy else 100_000
+"""The pure-Python parser takes half a minute for a million."""
+
+
+async def _a_million_chunks(scene: Scene, operation: Operation) -> None:
+    blanks = b"1\r\n \r\n" * (MANY - len(operation.body)) if operation is not DOWNLOAD else b""
+    ones = b"".join(b"1\r\n%c\r\n" % byte for byte in operation.body)
+    bulk = ones if operation is not DOWNLOAD else ones * (MANY // len(operation.body))
+    exchange: Exchange = [Head(200, {"Transfer-Encoding": "chunked"}), Raw(blanks + bulk), LastChunk()]
+    async with scene.server([exchange]) as server, scene.client(server) as client:
+        start = time.process_time()
+        result = await scene.run(client, operation)
+        assert time.process_time() - start <= 5
+    assert result.success()[:100] == operation.value[:100]
 
 
 @attrs.frozen
