@@ -164,6 +164,8 @@ def row_26() -> Iterator[Cell]:
     """Garbage is a broken connection, not the 400 that aiohttp makes of it."""
     for variant, exchange in GARBAGE.items():
         for operation in ALL:
+            if (variant, operation) == ("chunk size above 64 bits", DOWNLOAD):
+                continue  # to the pure-Python parser a number like any other, and the recording is cut
             attempts = 1 if operation is POST else 4
             outcome = fails(errors.SyllableConnectionError, attempts=attempts, outcome_unknown=True)
             play = Scripted(always=exchange, outcome=outcome, requests=attempts)
