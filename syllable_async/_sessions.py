@@ -52,10 +52,9 @@ _RECORDING_STREAM = "/api/v1/sessions/recording/stream"
 class Sessions:
     """The sessions of one organisation; `client.sessions`.
 
-    Every call takes `retries=`, a `RetryPolicy` (or a tenacity `AsyncRetrying`) in place of the client's, and raises
-    the errors under `SyllableError`: `APIError` and its classes for what the API refused, `SyllableConnectionError`
-    where no whole answer came, `ResponseValidationError` where the answer is not what the schema says. Wrong arguments
-    raise `ValueError` or `TypeError` before anything is sent.
+    Every call takes `retries=`, a `RetryPolicy` or tenacity `AsyncRetrying` in place of the client's, and raises the
+    errors under `SyllableError`: `APIError` for what the API refused, `SyllableConnectionError` where no whole answer
+    came, `ResponseValidationError` where it does not fit. Wrong arguments are refused before anything is sent.
     """
 
     def __init__(self, transport: Transport, converter: MsgspecJsonConverter) -> None:
@@ -146,8 +145,8 @@ class Sessions:
 
         Args:
             session_id: the session.
-            wait_complete: ask again, after 1 s, 2 s and so on up to 15 s, until `transcript_complete` is true or so
-                many seconds are over; the last reply is returned either way. None or 0: ask once.
+            wait_complete: seconds to ask again (after 1 s, 2 s and so on up to 15 s) until `transcript_complete` is
+                true; the last reply is returned either way. None or 0: ask once.
             retries: in place of the client's policy.
         """
         if wait_complete is not None and not 0 <= wait_complete < float("inf"):
@@ -216,8 +215,7 @@ class Sessions:
         self, opening: Opening, name: str, retries: Retries, mint: Callable[[], Awaitable[Opening]] | None = None
     ) -> RecordingStream:
         retrier = StreamRetrier(self._transport.retrier.using(retries), opening.request)
-        clock = self._transport.retrier.throttle.clock
-        timeout = self._transport.timeout
+        timeout, clock = self._transport.timeout, self._transport.retrier.throttle.clock
         return RecordingStream(opening, retrier=retrier, timeout=timeout, mint=mint, name=name, clock=clock)
 
     async def _mint(self, session_id: str, index: int, allow_hosts: Collection[str]) -> Opening:

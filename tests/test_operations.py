@@ -12,7 +12,9 @@ from syllable_sdk import SyllableSDK
 from syllable_async import (
     AsyncSyllableClient,
     Cursor,
+    InspectLatencyResponse,
     NotFoundError,
+    SessionTimelineResponse,
     SessionTranscriptionResponse,
     TimeWindow,
     decode,
@@ -23,6 +25,11 @@ from tests.fake_time import FakeTime
 from tests.test_vendor import assert_same
 
 Client = AsyncSyllableClient
+REPLIES: dict[str, Any] = {
+    "transcript": SessionTranscriptionResponse,
+    "latency": InspectLatencyResponse,
+    "timeline": SessionTimelineResponse,
+}
 START, END = datetime(2020, 1, 1, tzinfo=UTC), datetime(2030, 1, 1, tzinfo=UTC)
 
 
@@ -37,7 +44,7 @@ async def test_transcript_latency_and_timeline_as_the_vendors(
             ours = await getattr(client.sessions, f"get_{operation}")(session_id)
             theirs = await getattr(vendor.sessions, operation).get_by_id_async(session_id=session_id)
             assert_same(ours, theirs)
-            assert decode(to_json(ours), type(ours)) == ours
+            assert decode(to_json(ours), REPLIES[operation]) == ours
 
 
 @pytest.mark.parametrize("operation", ["get_transcript", "get_latency", "get_timeline", "get_full_summary"])
