@@ -17,6 +17,12 @@ from ._failures import Replayed, failure_reason
 from ._policy import Call
 
 POOL_SIZE = 100
+AS_WE_SAY: dict[str, Any] = {
+    "allow_redirects": False,
+    "raise_for_status": False,
+    "timeout": aiohttp.ClientTimeout(total=None),
+}
+"""For each request: what a borrowed session may have been told otherwise."""
 
 
 class _Handler(ResponseHandler):

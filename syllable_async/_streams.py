@@ -11,6 +11,7 @@ import attrs
 from yarl import URL
 
 from ._body import Body
+from ._connections import AS_WE_SAY
 from ._failures import FAILURES, connection_error
 from ._policy import Call
 from ._transport import KEY_HEADER, Transport
@@ -84,9 +85,9 @@ class Opening:
             response = await session.get(
                 url,
                 headers={**self._headers(key), **headers},
-                allow_redirects=False,
                 auto_decompress=False,  # an encoded recording is refused, whatever the coding is
                 middlewares=self.transport.connections.middlewares,
+                **AS_WE_SAY,
             )
             location = response.headers.get("Location")
             if response.status not in REDIRECTS or location is None:

@@ -17,7 +17,7 @@ from tenacity import AsyncRetrying
 from yarl import URL
 
 from ._body import Body
-from ._connections import Connections
+from ._connections import AS_WE_SAY, Connections
 from ._failures import FAILURES, connection_error
 from ._policy import Call, Clock, RetryPolicy
 from ._replies import status_error
@@ -120,8 +120,9 @@ class Transport:
             self.url(request),
             headers=self._request_headers(request, key),
             data=request.body,
-            allow_redirects=False,
+            auto_decompress=True,
             middlewares=self.connections.middlewares,
+            **AS_WE_SAY,
         )
         if not 200 <= response.status < 300:
             return await self.failure(response, request, call)
