@@ -58,6 +58,12 @@ def _call(client: AsyncSyllableClient, operation: Operation, value: Any) -> Awai
             return client.sessions.get_by_id(value)
         case "G-summary":
             return client.sessions.get_full_summary(value)
+        case "G-transcript":
+            return client.sessions.get_transcript(value)
+        case "G-latency":
+            return client.sessions.get_latency(value)
+        case "G-timeline":
+            return client.sessions.get_timeline(value)
         case "U":
             return client.sessions.generate_recording_urls(value)
         case _:

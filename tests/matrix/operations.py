@@ -75,7 +75,7 @@ URLS = Operation("U", "POST", _READS.format("recording/"), {"session_id": SESSIO
 DOWNLOAD = Operation("D", "GET", "/api/v1/sessions/recording/stream", None, RECORDING)
 POST = Operation("P", "POST", "/api/v1/session_labels/", {"id": 7, "note": PATIENT}, PATIENT)
 
-READS = (SESSION, SUMMARY)
+READS = (SESSION, SUMMARY, TRANSCRIPT, LATENCY, TIMELINE)
 JSON = (PAGE, WALK, *READS, URLS)
 """The calls that answer with JSON and are safe to repeat."""
 REPEATABLE = (*JSON, DOWNLOAD)

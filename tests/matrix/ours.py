@@ -75,6 +75,12 @@ class Ours:
                 return (await sessions.get_by_id(SESSION_ID)).source
             case "G-summary":
                 return (await sessions.get_full_summary(SESSION_ID)).summary
+            case "G-transcript":
+                return [said.text for said in (await sessions.get_transcript(SESSION_ID)).transcription]
+            case "G-latency":
+                return [entry.label for entry in (await sessions.get_latency(SESSION_ID)).timeline]
+            case "G-timeline":
+                return [event.text for event in (await sessions.get_timeline(SESSION_ID)).events]
             case "U":
                 return list((await sessions.generate_recording_urls(SESSION_ID)).recordings or ())
             case "P":
