@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import json
 import random
 import time
 from collections.abc import Callable, Iterator
 from tempfile import NamedTemporaryFile
 
+import aiohttp
 import attrs
 import pytest
 
 from syllable_async import errors
-from tests.faults import Exchange, FaultServer, Fin, ReceivedRequest, Rst, Stall, Status, reply
-from tests.matrix.operations import ALL, JSON, REPEATABLE, WALK, Operation
+from tests.faults import Dribble, Exchange, FaultServer, Fin, ReceivedRequest, Rst, Stall, Status, reply
+from tests.matrix.operations import ALL, DOWNLOAD, JSON, REPEATABLE, WALK, Operation
 from tests.matrix.ours import Ours
-from tests.matrix.outcomes import GRACE, Succeeds, assert_addressed, fails
+from tests.matrix.outcomes import GRACE, Scripted, Succeeds, assert_addressed, fails
 from tests.matrix.scene import Cell, Scene
 from tests.matrix.subjects import Settings
 
@@ -152,7 +154,7 @@ async def _proxies_asked_for(scene: Scene, operation: Operation) -> None:
             patch.setenv("http_proxy", proxy.url)
             patch.delenv("NO_PROXY", raising=False)
             patch.delenv("no_proxy", raising=False)
-            async with scene.client(server, Settings(pool=5, trust_env=True)) as client:
+            async with scene.client(server, Settings(pool=5, session={"trust_env": True})) as client:
                 Succeeds().check(await scene.run(client, operation), operation)
         assert server.connections == []
         assert [request.target.startswith(server.url) for request in proxy.requests] == [True]
@@ -244,6 +246,62 @@ class _Jumping:
         return jump
 
 
+def borrowed() -> Iterator[Cell]:
+    """A borrowed session's habits change nothing of what the client promises (rows 4, 14, 22)."""
+    strict = Settings(pool=1, session={"raise_for_status": True})
+    packed = Settings(pool=1, session={"auto_decompress": False})
+    hasty = Settings(pool=1, session={"timeout": aiohttp.ClientTimeout(total=5, sock_connect=5, sock_read=5)})
+    for operation in ALL:
+        absent = fails(errors.NotFoundError, attempts=1)
+        play = Scripted(script=[[Status(404)]], outcome=absent, requests=1, settings=strict)
+        yield Cell(4, "404, session raises for status", operation, play)
+        if operation is not DOWNLOAD:
+            zipped = reply(200, gzip.compress(operation.body), {"Content-Encoding": "gzip"})
+            play = Scripted(script=[zipped], outcome=Succeeds(), requests=1, settings=packed)
+            yield Cell(14, "gzip, session leaves it packed", operation, play)
+            late: Exchange = [Stall("late"), *operation.good]
+            yield Cell(22, "session's timeout is shorter", operation, _Slow(late, hasty))
+    slow = reply(200, b"", announced=400_000)[:1]
+    steady: Exchange = [*slow, Dribble(bytes(400_000), every=1.0, size=1250)]
+    for variant, settings in (
+        ("own session", Settings()),
+        ("session's timeout is shorter", hasty),
+        ("borrowed", ONE_SLOT),
+    ):
+        yield Cell(22, f"320 s of steady bytes, {variant}", DOWNLOAD, _Steady(steady, settings))
+
+
+@attrs.frozen
+class _Slow:
+    """An answer after 20 s, which is in time for us."""
+
+    exchange: Exchange
+    settings: Settings
+
+    async def __call__(self, scene: Scene, operation: Operation) -> None:
+        async with scene.server([self.exchange]) as server:
+            scene.loop.call_later(20, lambda: asyncio.ensure_future(server.release("late")))
+            async with scene.client(server, self.settings) as client:
+                result = await scene.run(client, operation)
+            Succeeds().check(result, operation)
+            assert 20 <= result.seconds <= 20 + GRACE
+
+
+@attrs.frozen
+class _Steady:
+    """A recording has no limit on the whole."""
+
+    exchange: Exchange
+    settings: Settings
+
+    async def __call__(self, scene: Scene, operation: Operation) -> None:
+        async with scene.server([self.exchange]) as server:
+            async with scene.client(server, self.settings) as client:
+                result = await scene.run(client, operation)
+            assert result.success() == bytes(400_000)
+            assert 319 <= result.seconds <= 321
+
+
 def cells() -> Iterator[Cell]:
-    for row in (row_24, row_40, row_41, row_43):
+    for row in (row_24, row_40, row_41, row_43, borrowed):
         yield from row()

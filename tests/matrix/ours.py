@@ -30,7 +30,7 @@ class Ours:
         self._session = None
         if settings.pool is not None:
             connector = aiohttp.TCPConnector(limit=settings.pool)
-            self._session = aiohttp.ClientSession(connector=connector, trust_env=settings.trust_env)
+            self._session = aiohttp.ClientSession(connector=connector, **settings.session)
         policy = RetryPolicy(deadline=settings.deadline, on_retry=self._on_retry)
         self._settings = settings
         self.client = _Client(

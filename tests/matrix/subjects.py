@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from types import TracebackType
 from typing import Any, Protocol, Self
 
@@ -21,8 +21,8 @@ class Settings:
     on_retry: Callable[[], object] | None = None
     pool: int | None = None
     """Size of a borrowed session's pool; None: the client's own session."""
-    trust_env: bool = False
-    """Of a borrowed session."""
+    session: Mapping[str, Any] = attrs.field(factory=dict[str, Any])
+    """Options of the borrowed session."""
 
 
 class Subject(Protocol):
