@@ -73,7 +73,10 @@ class Body:
         return (chunks[0] if len(chunks) == 1 else b"".join(chunks)), True
 
     def _is_bomb(self, size: int) -> bool:
-        return size > BOMB_SIZE and size > BOMB_RATIO * self.response.content.total_raw_bytes
+        # aiohttp's Python parser counts bytes again that it takes up again: never more than the whole.
+        seen = self.response.content.total_raw_bytes
+        raw = min(seen, self.response.content_length or seen)
+        return size > BOMB_SIZE and size > BOMB_RATIO * raw
 
 
 def framing(response: aiohttp.ClientResponse) -> Framing:
