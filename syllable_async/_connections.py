@@ -31,7 +31,7 @@ class _Handler(ResponseHandler):
     idle = False
 
     def data_received(self, data: bytes) -> None:
-        if self.idle:
+        if self.idle and data:  # aiohttp itself calls this with nothing, to go on with what it holds
             self.abort()
         else:
             super().data_received(data)

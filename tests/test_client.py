@@ -628,6 +628,14 @@ async def test_a_users_converter_serves_every_reply(server: FakeSyllable) -> Non
 # --- what a pooled connection may bring ----------------------------------------------------------------------------
 
 
+async def test_a_connection_is_used_again() -> None:
+    good = json_reply({"timestamp": "2026-01-01T00:00:00Z", "session_id": "good"})
+    async with FaultServer([[*good], [*good], [*good]]) as server, Client("k", base_url=server.url) as client:
+        for _ in range(3):
+            await client.sessions.get_by_id("x")
+        assert len(server.connections) == 1
+
+
 async def test_an_answer_that_comes_while_nobody_asked_is_nobodys_answer() -> None:
     late = {"timestamp": "2020-01-01T00:00:00Z", "session_id": "late"}
     good = {"timestamp": "2026-01-01T00:00:00Z", "session_id": "good"}
