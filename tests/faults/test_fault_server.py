@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import re
+import select
 import socket
 import ssl
 from collections.abc import AsyncGenerator, Sequence
@@ -301,6 +302,16 @@ async def test_late_bytes_on_an_idle_connection(scheme: Scheme, late: Exchange, 
         await server.release("idle")
         async with asyncio.timeout(0.5):  # they are here already
             assert await stream.reader.read(99) == seen
+
+
+async def test_at_once_is_before_the_next_turn_of_the_loop(scheme: Scheme) -> None:
+    async with scheme.server([[Status(200)]]) as server, scheme.stream(server) as stream:
+        stream.writer.write(GET)
+        assert await stream.reader.readexactly(len(EMPTY_200)) == EMPTY_200
+        server.connections[0].at_once(b"late", fin=True)
+        readable, _, _ = select.select([stream.writer.get_extra_info("socket").fileno()], [], [], 0)
+        assert readable
+        assert await stream.reader.read() == b"late"
 
 
 @pytest.mark.parametrize("endless", [b"HTTP/1.1 103 Early Hints\r\n\r\n", b"body" * 1000])

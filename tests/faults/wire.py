@@ -121,6 +121,17 @@ class Connection:
         if data := self._outgoing.read():
             await self.send_bare(data)
 
+    def at_once(self, data: bytes = b"", *, fin: bool = False) -> None:
+        """Send, and end if asked to, before anybody else has a turn: the client's loop finds it at its next look."""
+        if self._tls is not None:
+            if data:
+                self._tls.write(data)
+            data = self._outgoing.read()
+        self._sock.send(data)
+        if fin:
+            self._sock.shutdown(socket.SHUT_WR)
+            self._fin_sent = True
+
     async def fin(self, *, close_notify: bool) -> None:
         """End our side. The other is left open: a full close with unread bytes would send RST instead."""
         if close_notify and self._tls is not None:

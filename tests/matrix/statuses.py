@@ -200,6 +200,7 @@ def row_8() -> Iterator[Cell]:
     """A dead server costs at most 1,100 requests for 1,000 calls, and success earns retries again."""
     for operation in (PAGE, SESSION, URLS):
         yield Cell(8, "dead for 1000 calls", operation, _dead_for_1000_calls, schemes=("http",))
+        yield Cell(8, "300 calls with a retry each", operation, _retried_successes, schemes=("http",))
     yield Cell(8, "100 at a time", SESSION, _dead_for_1000_calls_side_by_side, schemes=("http",))
 
 
@@ -213,6 +214,15 @@ async def _dead_for_1000_calls(scene: Scene, operation: Operation) -> None:
             for _ in range(10 + 1):
                 Succeeds().check(await scene.run(client, operation), operation)
         scene.errors[10:] = []  # they are all alike
+
+
+async def _retried_successes(scene: Scene, operation: Operation) -> None:
+    """A success gives back what its own call took, so the quota (100 retries) is not used up by them."""
+    async with scene.server([[BUSY], operation.good] * 300) as server:
+        async with scene.client(server) as client:
+            for _ in range(300):
+                Succeeds().check(await scene.run(client, operation), operation)
+        assert len(server.requests) == 600
 
 
 async def _dead_for_1000_calls_side_by_side(scene: Scene, operation: Operation) -> None:

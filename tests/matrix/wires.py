@@ -245,6 +245,40 @@ def row_42() -> Iterator[Cell]:
         for operation in ALL:
             yield Cell(42, f"{variant} while idle", operation, _WhileIdle(variant))
 
+    for operation in ALL:
+        yield Cell(42, "nothing while idle", operation, _nothing_while_idle)
+        for variant, data, fin in (("an answer", WHOLE, False), ("408 and FIN", EMPTY_408, True), ("FIN", b"", True)):
+            yield Cell(42, f"{variant} as the call begins", operation, _AsTheCallBegins(data, fin))
+
+
+WHOLE = b'HTTP/1.1 200 OK\r\nContent-Length: 14\r\n\r\n{"late": true}'
+EMPTY_408 = b"HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\n\r\n"
+
+
+async def _nothing_while_idle(scene: Scene, operation: Operation) -> None:
+    """A connection on which nothing came is used again; else the cells above would prove nothing."""
+    async with scene.server([operation.good] * 3) as server:
+        async with scene.client(server) as client:
+            for _ in range(3):
+                Succeeds().check(await scene.run(client, operation), operation)
+        assert [request.connection for request in server.requests] == [0, 0, 0]
+
+
+@attrs.frozen
+class _AsTheCallBegins:
+    """What comes lies in the socket, and the client's loop has not looked yet."""
+
+    data: bytes
+    fin: bool
+
+    async def __call__(self, scene: Scene, operation: Operation) -> None:
+        async with scene.server([operation.good, operation.good]) as server:
+            async with scene.client(server) as client:
+                Succeeds().check(await scene.run(client, operation), operation)
+                server.connections[0].at_once(self.data, fin=self.fin)
+                Succeeds().check(await scene.run(client, operation), operation)
+            assert [request.connection for request in server.requests] == [0, 1]
+
 
 @attrs.frozen
 class _WhileIdle:
