@@ -84,5 +84,5 @@ if __name__ == "__main__":
     FOLDER.mkdir(exist_ok=True)
     try:
         asyncio.run(main())
-    except SyllableError as error:
+    except (SyllableError, ValueError) as error:
         raise SystemExit(f"The API could not be used: {error}") from None

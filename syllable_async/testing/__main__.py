@@ -34,6 +34,8 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     arguments = parser.parse_args(argv)
     if not 0 <= arguments.fault_rate <= 1:
         parser.error("--fault-rate must lie between 0 and 1")
+    if not 0 <= arguments.port < 2**16:
+        parser.error("--port must lie between 0 and 65535")
     if arguments.sessions < 0:
         parser.error("--sessions must not be negative")
     if not arguments.allow_remote and not _is_loopback(arguments.host):
