@@ -21,7 +21,8 @@ class Body:
     """A response's body, and the truth about its end (RFC 9112 §8)."""
 
     def __init__(self, response: aiohttp.ClientResponse) -> None:
-        if len(set(response.headers.getall("Content-Length", ()))) > 1:  # aiohttp's Python parser lets it pass
+        lengths = response.headers.getall("Content-Length", ())
+        if len(lengths) > 1 and len(set(lengths)) > 1:  # aiohttp's Python parser lets it pass
             response.close()
             raise aiohttp.ClientPayloadError("two lengths")
         self.response = response

@@ -29,6 +29,7 @@ class _Handler(ResponseHandler):
     """aiohttp's protocol, which lets no byte that comes while it is idle reach the parser."""
 
     idle = False
+    poll: Any = None
 
     def data_received(self, data: bytes) -> None:
         if self.idle and data:  # aiohttp itself calls this with nothing, to go on with what it holds
@@ -74,23 +75,22 @@ CURRENT_CALL: ContextVar[Call] = ContextVar("CURRENT_CALL")
 
 def _is_fit(protocol: Any) -> bool:
     """Whether a connection is new, or was as silent in the pool as it should be."""
-    return not protocol.idle or not (protocol.should_close or _has_input(protocol.transport))
+    return not protocol.idle or not (protocol.should_close or _has_input(protocol))
 
 
-def _has_input(transport: asyncio.Transport | None) -> bool:
+def _has_input(protocol: Any) -> bool:
     """Whether bytes, or the end, wait to be read from an idle connection: the event loop may not have seen them yet."""
-    sock = transport.get_extra_info("socket") if transport is not None else None
-    if sock is None or sock.fileno() < 0:
-        return True
-    if not hasattr(select, "poll"):  # Windows
-        return bool(select.select([sock.fileno()], [], [], 0)[0])
-    poll = select.poll()
-    poll.register(sock.fileno(), select.POLLIN)
-    return bool(poll.poll(0))
+    if protocol.poll is None:
+        sock = protocol.transport.get_extra_info("socket")
+        if not hasattr(select, "poll"):  # Windows
+            return bool(select.select([sock.fileno()], [], [], 0)[0])
+        protocol.poll = select.poll()  # made once for each connection: half of what the question costs
+        protocol.poll.register(sock.fileno(), select.POLLIN)
+    return bool(protocol.poll.poll(0))
 
 
 async def no_replay(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
-    """A client middleware that leaves every repetition to the retry policy."""
+    """A client middleware that leaves every repetition to the retry policy; for borrowed sessions."""
     try:
         return await handler(request)
     except aiohttp.ClientConnectorError:
@@ -109,7 +109,7 @@ class Connections:
         self._session = session
         self._loop: asyncio.AbstractEventLoop | None = None
         self.slots = asyncio.Semaphore(POOL_SIZE)
-        self.middlewares: tuple[Any, ...] = (no_replay,)
+        self.middlewares: tuple[Any, ...] = ()
 
     def session(self) -> aiohttp.ClientSession:
         """The open session; `RuntimeError` after closing or from a second event loop."""
@@ -132,12 +132,11 @@ class Connections:
         CURRENT_CALL.set(call)
 
     def _make(self) -> aiohttp.ClientSession:
-        return aiohttp.ClientSession(
-            connector=_Connector(),
-            cookie_jar=aiohttp.DummyCookieJar(),
-            trust_env=False,
-            timeout=aiohttp.ClientTimeout(total=None),
-        )
+        session = aiohttp.ClientSession(connector=_Connector(), cookie_jar=aiohttp.DummyCookieJar(), trust_env=False)
+        # As aiohttp's own test client does it: every repetition is left to the retry policy. A middleware would do
+        # too, and does for borrowed sessions, but costs 5 % of a call.
+        session._retry_connection = False  # pyright: ignore[reportPrivateUsage]
+        return session
 
     def _borrow(self, session: aiohttp.ClientSession) -> aiohttp.ClientSession:
         connector = session.connector

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from inspect import isawaitable
 from typing import TypeVar
-from urllib.parse import urlencode
+from urllib.parse import quote_plus
 
 import aiohttp
 import attrs
@@ -152,8 +153,8 @@ class Transport:
 
     def url(self, request: Request) -> URL:
         """The request's address. Path segments come encoded; the query is encoded here."""
-        query = f"?{urlencode(request.query)}" if request.query else ""
-        return URL(f"{self.base}{request.path}{query}", encoded=True)
+        query = "&".join([f"{_encode(name)}={_encode(value)}" for name, value in request.query])
+        return URL(f"{self.base}{request.path}{'?' if query else ''}{query}", encoded=True)
 
     async def take_slot(self, seconds: float | None) -> bool:
         """Wait for a free connection. This counts against the deadline, not against the timeout."""
@@ -190,3 +191,11 @@ class Transport:
         logger.debug(
             "%s %s: %s in %.1f ms, attempt %d", request.method, request.template, result, milliseconds, call.sent
         )
+
+
+def _encode(text: str) -> str:
+    """As `urlencode` does it; most values need nothing, and finding that out costs a tenth."""
+    return text if _UNRESERVED(text) else quote_plus(text)
+
+
+_UNRESERVED = re.compile(r"[A-Za-z0-9_.~-]*", re.ASCII).fullmatch
