@@ -30,10 +30,14 @@ class Watch(logging.Handler):
     def __init__(self) -> None:
         super().__init__(logging.DEBUG)
         self.heard: list[str] = []
+        self.levels: list[int] = []
+        """Of the library's own records."""
         self._warnings = warnings.catch_warnings(record=True)
         self._caught: list[warnings.WarningMessage] | None = None
 
     def emit(self, record: logging.LogRecord) -> None:
+        if record.name == "syllable_async":
+            self.levels.append(record.levelno)
         self.heard += [str(record.msg), repr(record.args), logging.Formatter().format(record)]
 
     def __enter__(self) -> Self:

@@ -26,6 +26,8 @@ _STATUSES = {
 class NaiveClient:
     """The key as the session's default header, redirects followed, four attempts around `resp.json()`."""
 
+    logs = False
+
     def __init__(self, url: str, settings: Settings) -> None:
         self._url = url
         self._key = settings.key if isinstance(settings.key, str) else KEY

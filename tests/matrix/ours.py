@@ -26,6 +26,8 @@ class _Client(AsyncSyllableClient):
 class Ours:
     """Asks `AsyncSyllableClient`."""
 
+    logs = True
+
     def __init__(self, url: str, settings: Settings) -> None:
         self._session = None
         if settings.pool is not None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import logging
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any, Protocol
 
@@ -77,6 +78,8 @@ class Scripted:
             async with scene.client(server, self.settings) as client:
                 result = await scene.run(client, operation)
                 self.outcome.check(result, operation)
+                if client.logs:
+                    self._assert_accounted(scene, result)
                 assert len(server.requests) == self.requests, f"the server saw {len(server.requests)} requests"
                 assert self.connections in {None, len(server.connections)}
                 server.add(operation.good)
@@ -84,6 +87,13 @@ class Scripted:
             assert_addressed(server, operation)
         low, high = self.seconds
         assert low <= result.seconds <= high, f"took {result.seconds} s"
+
+    def _assert_accounted(self, scene: Scene, result: Result) -> None:
+        """The log has a line for each attempt and one for each retry; the error counts them too."""
+        attempts = self.requests if self.connections is None else self.connections
+        assert scene.watch.levels.count(logging.DEBUG) == attempts
+        assert scene.watch.levels.count(logging.INFO) == attempts - 1
+        assert getattr(result.error, "attempts", attempts) == attempts
 
 
 def assert_addressed(server: FaultServer, operation: Operation, key: str = KEY) -> None:
@@ -97,6 +107,3 @@ def waits(server: FaultServer) -> list[float]:
     """Seconds between the requests."""
     times = [request.at for request in server.requests]
     return [later - earlier for earlier, later in pairwise(times)]
-
-
-Script = Callable[[Operation], Scripted]

@@ -26,7 +26,13 @@ class Settings:
 
 
 class Subject(Protocol):
-    """A client under test."""
+    """A client under test.
+
+    Attributes:
+        logs: whether it promises a line for each attempt and each retry.
+    """
+
+    logs: bool
 
     async def ask(self, operation: str) -> Any:
         """Do the operation; its `Operation.value`."""
