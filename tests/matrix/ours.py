@@ -41,6 +41,7 @@ class Ours:
             session=self._session,
             retries=policy,
             timeout=settings.timeout,
+            headers=settings.headers,
             converter=_CONVERTER,
             allow_insecure_http=True,
         )

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterator
 
 import attrs
 
 from syllable_async import errors
-from tests.faults import FaultServer, json_reply, reply
+from tests.faults import Endless, FaultServer, Head, Stall, json_reply, reply
 from tests.matrix.canaries import KEY
 from tests.matrix.operations import ALL, DOWNLOAD, Operation
 from tests.matrix.outcomes import assert_addressed, fails
 from tests.matrix.scene import Cell, Scene
+from tests.matrix.subjects import Settings
 
 CODES = (301, 302, 303, 307, 308)
 
@@ -40,6 +42,7 @@ TARGETS: dict[str, Callable[[Place], str | None]] = {
     "other scheme": lambda place: f"{place.scheme(flipped=True)}://127.0.0.1:{place.other.port}/x",
     "no scheme": lambda place: f"//127.0.0.1:{place.other.port}/x",
     "userinfo": lambda place: f"{place.scheme()}://{place.host}@127.0.0.1:{place.other.port}/x",
+    "userinfo, other host": lambda place: f"{place.scheme()}://user:pw@elsewhere.example:{place.other.port}/x",
     "other case": lambda place: f"{place.scheme().upper()}://{place.host.upper()}/x",
     "dot at the end": lambda place: f"{place.scheme()}://localhost.:{place.other.port}/x",
     "default port": lambda place: "https://127.0.0.1:443/x",
@@ -92,7 +95,7 @@ class _RedirectedDownload:
             own.add(reply(self.code, b"moved", {} if location is None else {"Location": location}))
             if followed is not None:
                 followed.add(operation.good)
-            async with scene.client(own) as client:
+            async with scene.client(own, Settings(headers=OWN_HEADER)) as client:
                 result = await scene.run(client, operation)
             assert_no_key(other)
             if followed is None:
@@ -104,8 +107,15 @@ class _RedirectedDownload:
             assert len(other.connections) == len(other.requests) == (followed is other)
 
 
+OWN_HEADER = {"X-Tenant": "canary-tenant"}
+
+
 def assert_no_key(server: FaultServer) -> None:
+    """Neither the key, nor its header, nor one that was added for the API."""
     assert KEY.encode() not in b"".join(request.raw for request in server.requests)
+    for request in server.requests:
+        assert request.header("Syllable-API-Key") is None
+        assert request.header("X-Tenant") is None
 
 
 async def _loop(scene: Scene, operation: Operation) -> None:
@@ -117,6 +127,19 @@ async def _loop(scene: Scene, operation: Operation) -> None:
         assert len(server.requests) == 6
 
 
+async def _endless_redirect(scene: Scene, operation: Operation) -> None:
+    """The body of a redirect is not waited for, and its connection not kept."""
+    async with scene.server() as server:
+        server.add([Head(302, {"Location": server.url, "Transfer-Encoding": "chunked"}), Endless(b"1\r\na\r\n")])
+        server.add([*operation.good, Stall("held")])
+        async with scene.client(server) as client:
+            task = asyncio.create_task(scene.run(client, operation))
+            await server.reached("held")
+            assert (await task).success() == operation.value
+            assert [line.index for line in server.open_connections] == [1]
+        assert len(server.requests) == 2
+
+
 async def _there_and_back(scene: Scene, operation: Operation) -> None:
     """An origin that was left is not trusted again."""
     async with scene.server() as own, scene.server() as other:
@@ -124,7 +147,7 @@ async def _there_and_back(scene: Scene, operation: Operation) -> None:
         back = f"https://127.0.0.1:{own.port}/api/v1/sessions/recording/stream"
         own.add(reply(302, b"", {"Location": there}))
         other.add(reply(302, b"", {"Location": back}))
-        async with scene.client(own) as client:
+        async with scene.client(own, Settings(headers=OWN_HEADER)) as client:
             result = await scene.run(client, operation)
         assert isinstance(result.failure(), errors.UntrustedRecordingURLError)  # a literal address by now
         assert len(own.requests) == len(other.requests) == 1
@@ -141,6 +164,7 @@ def row_35() -> Iterator[Cell]:
                 elif target != "loop":
                     yield Cell(35, f"{code} {target}", operation, _RedirectedDownload(code, target))
     yield Cell(35, "loop", DOWNLOAD, _loop)
+    yield Cell(28, "endless body of a redirect that is followed", DOWNLOAD, _endless_redirect)
     yield Cell(35, "there and back", DOWNLOAD, _there_and_back, schemes=("https",))
 
 

@@ -19,6 +19,7 @@ class Settings:
     timeout: float | None = 30.0
     deadline: float | None = 60.0
     on_retry: Callable[[], object] | None = None
+    headers: Mapping[str, str] | None = None
     pool: int | None = None
     """Size of a borrowed session's pool; None: the client's own session."""
     session: Mapping[str, Any] = attrs.field(factory=dict[str, Any])
