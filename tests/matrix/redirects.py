@@ -162,7 +162,8 @@ def row_35() -> Iterator[Cell]:
                 if operation is not DOWNLOAD:
                     yield Cell(35, f"{code} {target}", operation, _Redirected(code, target))
                 elif target != "loop":
-                    yield Cell(35, f"{code} {target}", operation, _RedirectedDownload(code, target))
+                    play = _RedirectedDownload(code, target)  # https first: over http no other origin is allowed anyway
+                    yield Cell(35, f"{code} {target}", operation, play, schemes=("https", "http"))
     yield Cell(35, "loop", DOWNLOAD, _loop)
     yield Cell(28, "endless body of a redirect that is followed", DOWNLOAD, _endless_redirect)
     yield Cell(35, "there and back", DOWNLOAD, _there_and_back, schemes=("https",))
