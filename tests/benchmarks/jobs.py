@@ -1,0 +1,149 @@
+"""What is measured, and what is wanted of it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import attrs
+
+from tests.benchmarks.harness import Goal, Sample, Work, in_turn, workers
+from tests.benchmarks.server import KEY, LARGEST, MIB, ROWS
+
+
+@attrs.frozen(kw_only=True)
+class Job:
+    """One row of the table.
+
+    Attributes:
+        works: what each contestant does in one round.
+        rounds: in each generation of processes.
+        cold: whether the first call counts too.
+        path: what the server's URL ends with.
+    """
+
+    title: str
+    works: Mapping[str, Work]
+    goals: Sequence[Goal] = ()
+    generations: int = 3
+    rounds: int = 7
+    cold: bool = False
+    path: str = ""
+    turns: Mapping[str, Callable[[], Sample]] | None = None
+
+    def run(self, url: str) -> dict[str, list[Sample]]:
+        if self.turns is not None:
+            return in_turn(self.turns, self.rounds * self.generations)
+        samples: dict[str, list[Sample]] = {name: [] for name in self.works}
+        for _ in range(self.generations):
+            with workers(self.works, url + self.path, warm=not self.cold) as turns:
+                for name, found in in_turn(turns, self.rounds).items():
+                    samples[name] += found
+        return samples
+
+    def quick(self) -> Job:
+        """The same once, and as little of it as shows that it works."""
+        works = {name: work.less(40) for name, work in self.works.items()}
+        return attrs.evolve(self, works=works, generations=1, rounds=1)
+
+
+def calls(title: str, work: Work, *goals: Goal, **options: Any) -> Job:
+    """Of one kind of call by all three; the vendor's SDK makes fewer, or a round would take it minutes."""
+    return Job(title=title, works={"floor": work, "ours": work, "vendor": work.less(20)}, goals=goals, **options)
+
+
+def cpu(at_most: float, vendor: float | None = None) -> list[Goal]:
+    """Processor time: at most so many times the floor's, and so many times less than the vendor's."""
+    goals = [Goal("ours", "floor", "cpu", at_most=at_most)]
+    return goals if vendor is None else [*goals, Goal("vendor", "ours", "cpu", at_least=vendor)]
+
+
+IMPORTS = {
+    "floor": "import aiohttp",
+    "ours": f"from syllable_async import AsyncSyllableClient; AsyncSyllableClient({KEY!r}).sessions",
+    "vendor": f"from syllable_sdk import SyllableSDK; SyllableSDK(api_key_header={KEY!r}).sessions",
+}
+
+
+def _import(statement: str) -> Sample:
+    code = f"import time; started = time.perf_counter(); {statement}; print(time.perf_counter() - started)"
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    return {"wall": float(done.stdout)}
+
+
+def imports() -> Job:
+    turns = {name: lambda code=code: _import(code) for name, code in IMPORTS.items()}
+    goals = [Goal("ours", "floor", "wall", at_most=1.4), Goal("vendor", "ours", "wall", at_least=2)]
+    return Job(
+        title="import and first client", works={name: Work("import") for name in turns}, goals=goals, turns=turns
+    )
+
+
+def everything() -> list[Job]:
+    """The rows of the table."""
+    one, many = {"tasks": 1}, {"tasks": 100}
+    crowd = Work("sessions", 10_000, {"tasks": 10_000})
+    late = {"limit": 100, "prefetch": 8}
+    return [
+        calls("list, 25 sessions, 16 tasks", Work("pages", 800, {"tasks": 16, "limit": 25}), *cpu(1.25, vendor=20)),
+        calls("get_by_id, 1 task", Work("sessions", 600, one), *cpu(1.3)),
+        calls("get_by_id, 100 tasks", Work("sessions", 1_000, many), *cpu(1.3)),
+        calls("decode a page of 1", Work("decode", 20_000, {"limit": 1}), *decoding(vendor=30)),
+        calls("decode a page of 25", Work("decode", 4_000, {"limit": 25}), *decoding()),
+        calls("decode a page of 1,000", Work("decode", 100, {"limit": 1_000}), *decoding(1.1, vendor=4)),
+        Job(
+            title="walk, 200 pages at 25 ms, prefetch 8",
+            works={name: Work("walk", 200, late) for name in ("ours", "vendor")},
+            goals=[Goal("ours", 0.025 / 8, "wall", at_most=1.2), Goal("vendor", "ours", "wall", at_least=7)],
+            rounds=1,
+            path="/after/25",
+        ),
+        Job(
+            title="recording, 256 MiB: iterate",
+            works={name: Work("iterate", 256) for name in ("floor", "ours", "vendor")},
+            goals=[Goal("floor", "ours", "wall", at_least=0.9), Goal("vendor", "ours", "wall", at_least=3)],
+            rounds=5,
+        ),
+        Job(
+            title="recording, 256 MiB: save (floor: curl, sync)",
+            works={name: Work("save", 256) for name in ("floor", "ours", "vendor")},
+            goals=[Goal("floor", "ours", "wall", at_least=0.85)],
+            rounds=5,
+        ),
+        memory("memory: save 1 GiB", Work("save", LARGEST // MIB), 16),
+        memory("memory: walk 1,000,000 sessions", Work("walk", ROWS // 1000, {"limit": 1000, "prefetch": 0}), 30),
+        imports(),
+        Job(
+            title="10,000 concurrent get_by_id, pool of 100",
+            works={"floor": crowd, "ours": crowd},
+            goals=[Goal("ours", "floor", "wall", at_most=1.3), Goal("ours", "floor", "peak", at_most=1.5)],
+            generations=5,
+            rounds=1,
+            cold=True,
+        ),
+    ]
+
+
+def decoding(floor: float | None = None, vendor: float | None = None) -> list[Goal]:
+    goals = [Goal("ours", "floor", "cpu", at_most=floor)] if floor else []
+    return [*goals, Goal("vendor", "ours", "cpu", at_least=vendor)] if vendor else goals
+
+
+def memory(title: str, work: Work, mebibytes: int) -> Job:
+    """Growth of our process, in MiB."""
+    goal = Goal("ours", MIB, "grown", at_most=mebibytes)
+    return Job(title=title, works={"ours": work}, goals=[goal], generations=3, rounds=1, cold=True)
+
+
+def growth() -> list[Job]:
+    """The same calls with more sessions a page and more tasks."""
+    pages = [
+        calls(f"list, {limit} sessions, 16 tasks", Work("pages", 24_000 // (limit + 30), {"tasks": 16, "limit": limit}))
+        for limit in (1, 25, 100, 400, 1000)
+    ]
+    tasks = [
+        calls(f"get_by_id, {tasks} tasks", Work("sessions", 1_000, {"tasks": tasks})) for tasks in (1, 10, 100, 1000)
+    ]
+    return [attrs.evolve(job, rounds=5, generations=2) for job in pages + tasks]
