@@ -1,0 +1,1 @@
+"""Programs that use the client. Each can be read in five minutes and run by itself."""

@@ -1,0 +1,197 @@
+"""Follow new sessions, and keep the summary and the recordings of each: a service that a kill -9 cannot confuse.
+
+Run it with `python examples/follow_sessions.py`, end it with Ctrl-C or kill it, and run it again: it goes on where it
+was. With SYLLABLESDK_API_KEY_HEADER set it follows the real API (another address goes into SYLLABLE_BASE_URL); without
+a key it starts a server of its own, on which calls come in. Everything is kept in ./followed: see `--help`.
+
+Why nothing is lost and nothing done twice:
+
+1. A session and the cursor behind it are written in one transaction, so each session is taken in exactly once.
+2. Its work is done at least once: it stays pending until one transaction has written the results and `handled_at`.
+3. Work that is done again leaves no mark: a recording is put in place whole under a name that follows from the id.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import fcntl
+import json
+import logging
+import os
+import signal
+import sqlite3
+import time
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from syllable_async import AsyncSyllableClient, Cursor, NotFoundError, Session, SyllableError, decode, to_json
+from syllable_async.testing import FakeSyllable
+
+PATIENCE = timedelta(hours=1)
+"""How long after its start a session without a summary is looked at again: summaries come some time after the call."""
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS cursor (id INTEGER PRIMARY KEY CHECK (id = 1), json TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS sessions (
+    session_id TEXT PRIMARY KEY, session BLOB NOT NULL, due REAL NOT NULL, tries INTEGER NOT NULL DEFAULT 0,
+    summary TEXT, rating TEXT, recordings TEXT, handled_at TEXT
+);
+CREATE INDEX IF NOT EXISTS pending ON sessions (due) WHERE handled_at IS NULL;
+"""
+log = logging.getLogger("follow_sessions")
+
+
+class Store:
+    """The inbox: one row for each session, and the cursor. A transaction takes well under a millisecond: no thread."""
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self._lock = (folder / "lock").open("w")
+        fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # the kernel gives it back, whatever ends the process
+        for part in folder.glob("*.part"):  # what a killed run was downloading
+            part.unlink()
+        self.folder = folder
+        self._claimed = set[str]()
+        self._database = sqlite3.connect(folder / "sessions.sqlite")
+        self._database.execute("PRAGMA journal_mode = WAL")
+        self._database.executescript(SCHEMA)
+
+    def close(self) -> None:
+        """Let another process follow into the folder."""
+        self._database.close()
+        self._lock.close()
+
+    def cursor(self) -> Cursor | None:
+        """Where to go on; None on the first run."""
+        row = self._database.execute("SELECT json FROM cursor").fetchone()
+        return Cursor.from_json(row[0]) if row else None
+
+    def take_in(self, session: Session, cursor: Cursor) -> None:
+        """Keep a session as pending, and the cursor behind it: both or neither."""
+        with self._database as transaction:
+            transaction.execute(
+                "INSERT INTO sessions (session_id, session, due) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
+                (session.session_id, to_json(session), time.time()),
+            )
+            transaction.execute("INSERT OR REPLACE INTO cursor VALUES (1, ?)", (cursor.to_json(),))
+
+    def claim(self) -> tuple[str, Session, int] | None:
+        """The longest due session that no worker has. Claims live in memory: after a kill everything is free."""
+        due = self._database.execute(
+            "SELECT session_id, session, tries FROM sessions WHERE handled_at IS NULL AND due <= ? "
+            "ORDER BY due LIMIT ?",
+            (time.time(), len(self._claimed) + 1),
+        )
+        for session_id, session, tries in due.fetchall():
+            if session_id not in self._claimed:
+                self._claimed.add(session_id)
+                return session_id, decode(session, Session), tries
+        return None
+
+    def handled(self, session_id: str, summary: str | None, rating: str | None, recordings: str) -> None:
+        """All effects in one transaction; a message to somebody else would go into an outbox table in it."""
+        with self._database as transaction:
+            transaction.execute(
+                "UPDATE sessions SET summary = ?, rating = ?, recordings = ?, handled_at = ? WHERE session_id = ?",
+                (summary, rating, recordings, datetime.now(UTC).isoformat(), session_id),
+            )
+        self._claimed.discard(session_id)
+
+    def postpone(self, session_id: str, tries: int) -> None:
+        """Free a session, to be claimed again after a second, two, four, and at last ten minutes."""
+        with self._database as transaction:
+            transaction.execute(
+                "UPDATE sessions SET due = ?, tries = tries + 1 WHERE session_id = ?",
+                (time.time() + min(600, 2**tries), session_id),
+            )
+        self._claimed.discard(session_id)
+
+
+async def follow(client: AsyncSyllableClient, store: Store, interval: float) -> None:
+    async with client.sessions.list(limit=100).follow(store.cursor(), interval) as walk:
+        async for session in walk:
+            store.take_in(session, walk.cursor)
+
+
+async def work(client: AsyncSyllableClient, store: Store, idle: float = 0.2) -> None:
+    while True:
+        claimed = store.claim()
+        if claimed is None:
+            await asyncio.sleep(idle)
+            continue
+        session_id, session, tries = claimed
+        try:
+            if not await handle(client, store, session_id, session):
+                store.postpone(session_id, tries)
+        except NotFoundError:  # deleted meanwhile
+            store.handled(session_id, None, None, "[]")
+        except SyllableError as error:  # one session must not hold up the others
+            log.warning("%s is tried again later: %s", session_id, error)
+            store.postpone(session_id, tries)
+
+
+async def handle(client: AsyncSyllableClient, store: Store, session_id: str, session: Session) -> bool:
+    found = await client.sessions.get_full_summary(session_id)
+    if found.summary is None and datetime.now(UTC) - session.timestamp < PATIENCE:
+        return False
+    recordings = await client.sessions.recordings(session_id)
+    saved = [await recording.save(store.folder) for recording in recordings]
+    files = [{"file": file.path.name, "sha256": file.sha256, "verified": file.verified} for file in saved]
+    store.handled(session_id, found.summary, found.rating, json.dumps(files))
+    log.info("%s: rating %s, %d recordings", session_id, found.rating or "-", len(files))
+    return True
+
+
+async def connect(stack: AsyncExitStack) -> AsyncSyllableClient:
+    """A client of the real API if there is a key, else of a fake one on which a call comes in every second."""
+    if os.environ.get("SYLLABLESDK_API_KEY_HEADER"):
+        base_url = os.environ.get("SYLLABLE_BASE_URL", "https://api.syllable.cloud")
+        return await stack.enter_async_context(AsyncSyllableClient(base_url=base_url))
+    server = await stack.enter_async_context(FakeSyllable(sessions=50))
+    log.info("No SYLLABLESDK_API_KEY_HEADER in the environment: using a fake API at %s", server.url)
+    calls = asyncio.create_task(calls_come_in(server))
+    stack.callback(calls.cancel)
+    return await stack.enter_async_context(AsyncSyllableClient(server.api_key, base_url=server.url))
+
+
+async def calls_come_in(server: FakeSyllable) -> None:
+    while True:
+        await asyncio.sleep(1)
+        server.add_session(timestamp=datetime.now(UTC))
+
+
+async def run(folder: Path, interval: float, workers: int) -> None:
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    async with AsyncExitStack() as stack:
+        store = Store(folder)
+        stack.callback(store.close)
+        client = await connect(stack)
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(follow(client, store, interval))]
+            tasks += [group.create_task(work(client, store)) for _ in range(workers)]
+            await stop.wait()
+            for task in tasks:
+                task.cancel()
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--folder", type=Path, default=Path("followed"), help="for sessions.sqlite and the recordings")
+    parser.add_argument("--interval", type=float, default=30.0, help="seconds between two looks at the server")
+    parser.add_argument("--workers", type=int, default=4, help="sessions handled at a time")
+    arguments = parser.parse_args(argv)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    try:
+        asyncio.run(run(arguments.folder, arguments.interval, arguments.workers))
+    except* BlockingIOError:
+        raise SystemExit(f"another process follows into {arguments.folder}") from None
+    except* (SyllableError, OSError, sqlite3.Error) as failed:
+        raise SystemExit(f"stopped: {failed.exceptions[0]}") from None
+
+
+if __name__ == "__main__":
+    main()
