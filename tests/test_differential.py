@@ -33,6 +33,7 @@ WE_REFUSE = {
     r"Expected `(str|int|float|bool)( \| null)?`, got `(str|int|float|bool)`": "pydantic turns text into numbers",
     r"Expected `datetime( \| null)?`, got `(int|float)`": "pydantic takes numbers for seconds since 1970",
     r"Invalid RFC3339 encoded datetime": "pydantic takes dates alone and times without seconds",
+    r"Expected `array( \| null)?`, got `(str|int|float|bool)`": "a union of theirs takes text where a list is meant",
     r"Expected `bool`, got `null`": "the vendor's transcript_complete may be null, the document's may not",
     r"Expected `\w+ \| null`, got `object`|Object missing required field `provider`": "{} passes for their 'unset'",
 }
