@@ -1,0 +1,205 @@
+"""A web service over the API: sessions as JSON, a page with player and timeline, recordings streamed through.
+
+Run it with `python examples/service.py` and open http://127.0.0.1:8080/. With SYLLABLESDK_API_KEY_HEADER set it serves
+the real API's sessions (another address goes into SYLLABLE_BASE_URL); without a key it starts a server of its own.
+
+    GET /                                links to the newest sessions
+    GET /sessions?page=0&limit=25        one page as JSON, newest first
+    GET /sessions/{id}                   a page with the player, the summary and the timeline
+    GET /sessions/{id}/recordings/{n}    a recording, streamed through: at no time more than a piece of it is held
+
+It knows no users: patients are talked about here, so put it behind something that does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from html import escape
+from http import HTTPStatus
+
+from aiohttp import web
+from aiohttp.typedefs import Handler
+
+from syllable_async import (
+    AsyncSyllableClient,
+    BadRequestError,
+    HTTPValidationError,
+    ListResponseSession,
+    NotFoundError,
+    RateLimitError,
+    RetryPolicy,
+    SyllableError,
+    SyllableTimeoutError,
+    TimelineEvent,
+    to_json,
+)
+from syllable_async.testing import FakeSyllable
+
+log = logging.getLogger("service")
+CLIENT = web.AppKey("client", AsyncSyllableClient)
+HEADERS = {
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; media-src 'self'",
+    "X-Content-Type-Options": "nosniff",
+}
+STATUSES: dict[type[SyllableError], HTTPStatus] = {
+    NotFoundError: HTTPStatus.NOT_FOUND,
+    BadRequestError: HTTPStatus.BAD_REQUEST,
+    HTTPValidationError: HTTPStatus.BAD_REQUEST,
+    RateLimitError: HTTPStatus.SERVICE_UNAVAILABLE,
+    SyllableTimeoutError: HTTPStatus.GATEWAY_TIMEOUT,
+    # All others, a refused key of ours among them, are no fault of the browser's.
+    SyllableError: HTTPStatus.BAD_GATEWAY,
+}
+STYLE = """
+body{font:16px/1.5 system-ui,sans-serif;max-width:54rem;margin:2rem auto;padding:0 1rem;color:#1f2933}
+h1{font-size:1.5rem;margin-bottom:0} .muted{color:#66727f;font-size:.9rem} audio{width:100%;margin:.75rem 0}
+ol{list-style:none;padding:0} li{display:flex;gap:1rem;padding:.3rem .75rem;border-left:4px solid #cbd2d9}
+li{margin:.2rem 0} a{color:#2a6fdb} .who{min-width:6rem;font-weight:600}
+time{color:#66727f;font-variant-numeric:tabular-nums;min-width:3rem}
+.agent{border-color:#2a6fdb;background:#f2f6fd} .user{border-color:#d9822b;background:#fdf6ee}
+.tool{border-color:#7b4fc9;background:#f7f3fd}
+.latency{border-color:#e4e7eb;font-size:.85rem;padding-block:0;color:#66727f}
+"""
+
+
+@web.middleware
+async def errors(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Our errors as statuses. What the browser is told is the kind; the log says the rest."""
+    try:
+        return await handler(request)
+    except SyllableError as error:
+        failed = error
+    status = next(STATUSES[kind] for kind in type(failed).__mro__ if kind in STATUSES)
+    log.warning("%s %s: %s", request.method, request.path, failed)
+    headers = dict(HEADERS)
+    if isinstance(failed, RateLimitError):
+        headers["Retry-After"] = str(round(failed.retry_after or 1))
+    return web.json_response({"error": type(failed).__name__}, status=status, headers=headers)
+
+
+def number(text: str, low: int, high: int) -> int:
+    """A number of the request's, or 400."""
+    if not (text.isascii() and text.isdigit() and low <= int(text[:9]) <= high):
+        raise web.HTTPBadRequest(text=f"a number from {low} to {high} is needed")
+    return int(text)
+
+
+async def newest(request: web.Request) -> ListResponseSession:
+    page = number(request.query.get("page", "0"), 0, 1_000_000)
+    limit = number(request.query.get("limit", "25"), 1, 100)
+    listed = request.app[CLIENT].sessions.list
+    return await listed(page=page, limit=limit, order_by="timestamp", order_by_direction="desc")
+
+
+async def sessions(request: web.Request) -> web.Response:
+    return web.Response(body=to_json(await newest(request)), content_type="application/json", headers=HEADERS)
+
+
+def html(title: str, body: str) -> web.Response:
+    head = f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{escape(title)}</title><style>{STYLE}</style>'
+    return web.Response(text=f"{head}<h1>{escape(title)}</h1>{body}</html>", content_type="text/html", headers=HEADERS)
+
+
+async def index(request: web.Request) -> web.Response:
+    where = request.app.router["session"]
+    lines = [
+        f"<li><time>{session.timestamp:%Y-%m-%d %H:%M}</time>"
+        f'<a href="{where.url_for(id=session.session_id)}">{escape(session.session_id)}</a>'
+        f"<span>{escape(session.agent_name or '')}</span></li>"
+        for session in (await newest(request)).items
+        if session.session_id
+    ]
+    return html("The newest sessions", f"<ol>{''.join(lines)}</ol>")
+
+
+def line(event: TimelineEvent) -> str:
+    """One event, whatever it holds: every text of the API's is escaped."""
+    kind = event.source if event.kind == "transcript" and event.source in {"agent", "user"} else event.kind
+    who = event.source if event.kind == "transcript" else event.category
+    what = event.text if event.kind == "transcript" else event.label
+    took = "" if event.duration_ms is None else f" · {event.duration_ms:,.0f} ms"
+    failed = " · failed" if event.tool_error else ""
+    return (
+        f'<li class="{escape(kind)}"><time>{escape(event.offset)}</time><span class="who">{escape(who or "")}</span>'
+        f"<span>{escape(what or '')}{took}{failed}</span></li>"
+    )
+
+
+async def session_page(request: web.Request) -> web.Response:
+    reads, session_id = request.app[CLIENT].sessions, request.match_info["id"]
+    session, summary, found, recordings = await asyncio.gather(
+        reads.get_by_id(session_id),
+        reads.get_full_summary(session_id),
+        reads.get_timeline(session_id),
+        reads.generate_recording_urls(session_id),
+    )
+    where = request.app.router["recording"]
+    urls = [where.url_for(id=session_id, number=str(index)) for index in range(len(recordings.recordings or ()))]
+    players = "".join(f'<audio controls preload="none" src="{url}"></audio>' for url in urls)
+    about = f"{session.timestamp:%A, %d %B %Y, %H:%M:%S %Z} · rating: {escape(summary.rating or '-')}"
+    text = f'<p class="muted">{about}</p><p>{escape(summary.summary or "No summary.")}</p>'
+    events = "".join(line(event) for event in found.events)
+    return html(session.agent_name or "Session", f"{text}{players}<ol>{events}</ol>")
+
+
+async def recording(request: web.Request) -> web.StreamResponse:
+    """A recording, piece by piece: a slow browser slows the API down, and one that leaves ends the download."""
+    streams = await request.app[CLIENT].sessions.recordings(request.match_info["id"])
+    index = number(request.match_info["number"], 0, 1_000)
+    if index >= len(streams):
+        raise web.HTTPNotFound(text="the session has no such recording")
+    async with streams[index] as upstream:  # left by cancellation too, see `handler_cancellation` below
+        response = web.StreamResponse(headers={**HEADERS, "Accept-Ranges": "none"})
+        kind = upstream.content_type or ""  # never the server's word for a page on our origin
+        response.content_type = kind.partition(";")[0] if kind.startswith("audio/") else "application/octet-stream"
+        response.content_length = upstream.total_bytes
+        await response.prepare(request)
+        try:
+            async for chunk in upstream:
+                await response.write(chunk)
+        except SyllableError as error:  # the head is out: only a broken connection can say that this is not the whole
+            log.warning("%s broke off: %s", request.path, error)
+            if request.transport is not None:
+                request.transport.abort()
+        return response
+
+
+def make_app(client: AsyncSyllableClient | None = None) -> web.Application:
+    """The service over a client that is open already, or over one that lives as long as the service."""
+
+    async def lend(app: web.Application) -> AsyncIterator[None]:
+        async with AsyncExitStack() as stack:
+            app[CLIENT] = client or await connect(stack)
+            yield
+
+    app = web.Application(middlewares=[errors])
+    app.cleanup_ctx.append(lend)
+    session_id = r"{id:\w[\w.~-]*}"
+    app.router.add_get("/", index)
+    app.router.add_get("/sessions", sessions)
+    app.router.add_get(f"/sessions/{session_id}", session_page, name="session")
+    app.router.add_get(f"/sessions/{session_id}/recordings/{{number}}", recording, name="recording")
+    return app
+
+
+async def connect(stack: AsyncExitStack) -> AsyncSyllableClient:
+    """A client of the real API if there is a key, else of a fake one. Nobody waits half a minute for a web page."""
+    patience = RetryPolicy(deadline=10)
+    if os.environ.get("SYLLABLESDK_API_KEY_HEADER"):
+        base_url = os.environ.get("SYLLABLE_BASE_URL", "https://api.syllable.cloud")
+        return await stack.enter_async_context(AsyncSyllableClient(base_url=base_url, retries=patience, timeout=5))
+    server = await stack.enter_async_context(FakeSyllable(sessions=250))
+    log.info("No SYLLABLESDK_API_KEY_HEADER in the environment: using a fake API at %s", server.url)
+    fake = AsyncSyllableClient(server.api_key, base_url=server.url, retries=patience, timeout=5)
+    return await stack.enter_async_context(fake)
+
+
+if __name__ == "__main__":
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    # Without handler_cancellation a browser that leaves would be noticed at the next write only: late, or never.
+    web.run_app(make_app(), host="127.0.0.1", port=int(os.environ.get("PORT", "8080")), handler_cancellation=True)
