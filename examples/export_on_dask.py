@@ -70,7 +70,7 @@ def export(options: argparse.Namespace, job: Job, dataset: Dataset) -> None:
     windows = asyncio.run(plan(job, dataset))
     share = options.rate and options.rate / options.workers
     with ExitStack() as stack:
-        address = options.scheduler or stack.enter_context(local_cluster(options.workers))
+        address: Any = options.scheduler or stack.enter_context(local_cluster(options.workers))
         cluster: Any = stack.enter_context(Client(address))
         cluster.wait_for_workers(options.workers)
         for module in (_dataset, _export):
@@ -78,7 +78,8 @@ def export(options: argparse.Namespace, job: Job, dataset: Dataset) -> None:
         cluster.register_plugin(Exporting(dataset.target, transcripts=job.transcripts, rate=share))
         bar = stack.enter_context(Bar(dataset, windows))
         tasks = {cluster.submit(write, window, pure=False): window for window in bar.pending}
-        for task in as_completed(tasks):
+        done: Any = as_completed(tasks)
+        for task in done:
             rows: int = task.result()
             bar.correct(tasks[task], rows)
             bar.add(rows)

@@ -19,9 +19,9 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+import follow_sessions
 import pytest
 
-from examples import follow_sessions
 from syllable_async import AsyncSyllableClient, RetryPolicy
 from syllable_async.testing import FakeSyllable, LoggedRequest, faults
 

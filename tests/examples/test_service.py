@@ -9,9 +9,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 import aiohttp
 import pytest
 import pytest_asyncio
+import service
 from aiohttp import web
 
-from examples import service
 from syllable_async import AsyncSyllableClient, RetryPolicy
 from syllable_async.testing import FakeSyllable, Fault, faults
 from tests.faults.instructions import Head, Instruction, Stage, json_reply

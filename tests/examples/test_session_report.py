@@ -10,8 +10,8 @@ from random import Random
 from xml.etree import ElementTree
 
 import pytest
+import session_report
 
-from examples import session_report
 from syllable_async.testing import FakeSyllable, faults
 
 

@@ -1,1 +1,0 @@
-"""Programs that use the client. Each can be read in five minutes and run by itself."""
