@@ -85,7 +85,7 @@ def export(options: argparse.Namespace, job: Job, dataset: Dataset) -> None:
             bar.add(rows)
 
 
-def local_cluster(workers: int) -> LocalCluster:
+def local_cluster(workers: int) -> Any:
     settings: dict[str, Any] = {"dashboard_address": None}
     return LocalCluster(n_workers=workers, threads_per_worker=SIDE_BY_SIDE, **settings)
 

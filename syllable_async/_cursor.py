@@ -56,10 +56,7 @@ class Cursor:
 def fingerprint(query: ListQuery) -> str:
     """What makes two walks the same walk: filters and bounds. Page size and fields may change on the way."""
     pairs = sorted(zip(query.search_fields or (), query.search_field_values or (), strict=True))
-    bounds = [
-        moment and instant("bound", moment).astimezone(UTC).isoformat()
-        for moment in (query.start_datetime, query.end_datetime)
-    ]
+    bounds = [moment and moment.astimezone(UTC).isoformat() for moment in query.bounds()]
     return hashlib.sha256(json.dumps([pairs, bounds]).encode()).hexdigest()[:16]
 
 

@@ -139,14 +139,24 @@ class PageIterator(Walk[ListResponseSession]):
             self._tasks.clear()
 
     def __del__(self) -> None:
-        # `async for … break` calls no aclose. A collector may run in any thread, at any time.
+        # `async for … break` calls no aclose: what is in flight ends with the iterator.
         for task in self._tasks.values():
-            with suppress(RuntimeError):  # the loop is closed, and so is the task
-                task.get_loop().call_soon_threadsafe(task.cancel)
+            _cancel_from_anywhere(task)
 
 
 async def _call(fetch: FetchNumber, number: int) -> ListResponseSession:
     return await fetch(number)
+
+
+def _cancel_from_anywhere(task: asyncio.Task[ListResponseSession]) -> None:
+    """Cancel from where a collector may run: any thread, any time, even after the loop."""
+    loop = task.get_loop()
+    with suppress(RuntimeError):
+        if asyncio.get_running_loop() is loop:
+            task.cancel()
+            return
+    with suppress(RuntimeError):  # the loop is closed, and so is the task
+        loop.call_soon_threadsafe(task.cancel)
 
 
 def _retrieve(task: asyncio.Task[ListResponseSession]) -> None:

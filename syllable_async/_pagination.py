@@ -123,7 +123,7 @@ class Pager:
         at_least(0, "max_items", max_items)
         return SnapshotIterator(
             self._fetch_page,
-            _by_key(self._query, cursor),
+            self._query.for_walk_by_key(),
             cursor=cursor,
             max_items=max_items,
             overlap=seconds("overlap", overlap),
@@ -150,21 +150,10 @@ class Pager:
             raise ValueError("end_datetime has no meaning for a walk that does not end")
         return FollowIterator(
             self._fetch_page,
-            _by_key(self._query, cursor),
+            self._query.for_walk_by_key(),
             cursor=cursor,
             interval=seconds("interval", interval),
             overlap=seconds("overlap", overlap),
             now=self._now,
             sleep=self._sleep,
         )
-
-
-def _by_key(query: ListQuery, cursor: Cursor | None) -> ListQuery:
-    """The query, if a walk by key can answer it."""
-    if query.page:
-        raise ValueError("a walk by key has no pages to begin at; start_datetime or a cursor says where")
-    if query.order_by not in {None, "timestamp"} or query.order_by_direction not in {None, "asc"}:
-        raise ValueError("a walk by key goes by ascending timestamp; order_by and order_by_direction must agree")
-    if cursor is not None and not isinstance(cursor, Cursor):
-        raise TypeError(f"cursor must be a Cursor, not {type(cursor).__name__}; see Cursor.from_json")
-    return query

@@ -102,6 +102,22 @@ class ListQuery:
         fields = self.fields and self.fields + tuple(name for name in NEEDED if name not in self.fields)
         return attrs.evolve(self, limit=limit, fields=fields)
 
+    def for_walk_by_key(self) -> ListQuery:
+        """The same by ascending timestamp, with bounds that can be compared."""
+        if self.page:
+            raise ValueError("a walk by key has no pages to begin at; start_datetime or a cursor says where")
+        if self.order_by not in {None, "timestamp"} or self.order_by_direction not in {None, "asc"}:
+            raise ValueError("a walk by key goes by ascending timestamp; order_by and order_by_direction must agree")
+        return attrs.evolve(self.for_walk(), order_by="timestamp", order_by_direction="asc")
+
+    def bounds(self) -> tuple[datetime | None, datetime | None]:
+        """Start and end as moments that can be compared; `ValueError` where a string is none."""
+        start, end = self.start_datetime, self.end_datetime
+        return (
+            None if start is None else instant("start_datetime", start),
+            None if end is None else instant("end_datetime", end),
+        )
+
 
 def at_least(low: int, name: str, value: int | None) -> int | None:
     """A whole number that is not below `low`, or None."""

@@ -12,7 +12,7 @@ import attrs
 
 from ._cursor import Cursor, fingerprint
 from ._pages import SessionWalk
-from ._query import FetchPage, ListQuery, instant
+from ._query import FetchPage, ListQuery
 from ._steps import BEGINNING, TICK, Bounds, Key, Step, earlier
 from .errors import (
     APIError,
@@ -65,14 +65,15 @@ class SnapshotIterator(SessionWalk):
     ) -> None:
         super().__init__(max_items)
         self._fetch_page = fetch_page
-        self._query = attrs.evolve(query.for_walk(), order_by="timestamp", order_by_direction="asc")
+        self._query = query
         self._overlap = max(TICK, timedelta(seconds=overlap))
         self._now = now
         self._longest = self._requests = 0
         self._doubted = False
         self._fingerprint = fingerprint(query)
-        begin = None if query.start_datetime is None else instant("start_datetime", query.start_datetime)
-        end = None if query.end_datetime is None else instant("end_datetime", query.end_datetime)
+        if cursor is not None and not isinstance(cursor, Cursor):
+            raise TypeError(f"cursor must be a Cursor, not {type(cursor).__name__}; see Cursor.from_json")
+        begin, end = query.bounds()
         self._resume(cursor or Cursor(fingerprint=self._fingerprint, end=end, since=begin))
 
     def _resume(self, cursor: Cursor) -> None:

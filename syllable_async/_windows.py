@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import attrs
 
 from ._pages import Walk
-from ._query import FetchPage, ListQuery, at_least, instant
+from ._query import FetchPage, ListQuery, at_least
 from ._steps import TICK, earlier
 from .errors import PaginationError
 
@@ -87,6 +87,7 @@ def windows(
         ValueError: a bound without an offset, a start after its end, or `max_sessions` below 1.
     """
     at_least(1, "max_sessions", max_sessions)
-    ListQuery.make(start_datetime=start, end_datetime=end)
-    first, last = instant("start_datetime", start), instant("end_datetime", end)
+    first, last = ListQuery.make(start_datetime=start, end_datetime=end).bounds()
+    if first is None or last is None:
+        raise TypeError("windows need both a start and an end")
     return WindowIterator(fetch_page, first.astimezone(UTC), last.astimezone(UTC), max_sessions)
