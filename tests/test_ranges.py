@@ -117,6 +117,13 @@ def test_any_other_part_is_refused(changes: dict[str, str]) -> None:
     assert judge(ASKED, Answer(206, {**GOOD, **changes})) is None
 
 
+def test_where_nothing_is_held_any_recording_will_do() -> None:
+    assert Held() == Held(offset=0, total=None, etag=None)
+    asked = Ask(held=Held(total=200, etag='"a"'), start=0, ranged=True)
+    other = {"Content-Range": "bytes 0-98/99", "Content-Length": "99", "ETag": '"b"'}
+    assert judge(asked, Answer(206, other)) == Offer(start=0, end=99, total=99, etag='"b"', framing="length")
+
+
 def test_a_part_shorter_than_what_is_held_is_refused() -> None:
     asked = Ask(held=Held(offset=100, etag='"a"'), start=50, ranged=True)
     answer = {"Content-Range": "bytes 50-98/99", "Content-Length": "49", "ETag": '"a"'}
@@ -139,7 +146,7 @@ def test_all_of_it_starts_at_0(size: int, framing: Framing, etag: str | None) ->
         assert judge(asked, Answer(200, headers, framing)) == expected
 
 
-@pytest.mark.parametrize("status", [201, 202, 203, 204, 205, 207, 226, 304])
+@pytest.mark.parametrize("status", [101, 199, 201, 202, 203, 204, 205, 207, 226, 304])
 def test_other_statuses_are_no_recording(status: int) -> None:
     with pytest.raises(RecordingError, match=f"HTTP {status}"):
         judge(ASKED, Answer(status, {}))
@@ -167,7 +174,7 @@ def test_416_ends_only_where_all_is_held(offset: int, total: int) -> None:
         with pytest.raises(RecordingChangedError):
             whole_at(headers, Held(offset=offset, total=total + 1))
     else:
-        with pytest.raises(RecordingChangedError):
+        with pytest.raises(RecordingChangedError, match=f"is {total} bytes long now, {offset} were delivered"):
             whole_at(headers, Held(offset=offset))
 
 
@@ -184,6 +191,7 @@ def test_what_an_end_proves() -> None:
     close = attrs.evolve(WHOLE, framing="close")
     assert ended(Held(offset=5, total=5), close, 5) == "length"
     assert ended(Held(offset=4, total=5), WHOLE, 4) is None
+    assert ended(Held(offset=6, total=5), WHOLE, 6) is None
     assert ended(Held(offset=5), WHOLE, 5) == "chunked"
     assert ended(Held(offset=5), close, 5) == "none"
     assert ended(Held(offset=5), close, 4) is None
@@ -200,6 +208,21 @@ def test_a_tail_forgets_no_more_than_it_may(chunks: list[bytes]) -> None:
     for count in (0, 1, OVERLAP, OVERLAP + 1, len(everything)):
         assert tail.last(count) == everything[max(0, len(everything) - min(count, OVERLAP)) :]
     assert sum(map(len, tail._chunks)) <= OVERLAP + max(map(len, chunks), default=0)
+
+
+def test_a_tail_keeps_only_the_chunks_that_it_needs() -> None:
+    tail, kept = Tail(), list[list[int]]()
+    for size in (60_000, 5_536, 1, 59_999, 5_536, 100_000):
+        tail.add(bytes(size))
+        kept.append([len(chunk) for chunk in tail._chunks])
+    assert kept == [
+        [60_000],
+        [60_000, 5_536],
+        [60_000, 5_536, 1],
+        [5_536, 1, 59_999],
+        [1, 59_999, 5_536],
+        [100_000],
+    ]
 
 
 def held_in_tail(data: bytes) -> Tail:
@@ -262,3 +285,18 @@ def test_what_nothing_could_prove_is_a_change() -> None:
             Comparison(held, offer, tail, None)
     with pytest.raises(RecordingChangedError, match="9 bytes long now"):
         Comparison(held, attrs.evolve(same, total=9, end=9), tail, b"digest")
+    other = Offer(start=5, end=20, total=20, etag='"b"', framing="length")
+    with pytest.raises(RecordingChangedError, match="another ETag or length"):
+        Comparison(held, other, held_in_tail(b"0123456789"), None)
+
+
+def test_a_prefix_is_hashed_where_it_is_read_whole_and_no_etag_speaks_for_it() -> None:
+    held, tail = Held(offset=10, total=20, etag='"a"'), held_in_tail(b"0123456789")
+    digest = hashlib.sha256(b"0123456789").digest()
+    same = Offer(start=0, end=20, total=20, etag='"a"', framing="length")
+    assert Comparison(held, same, tail, None).sha256 is None
+    assert Comparison(held, same, tail, digest).sha256 is not None
+    assert Comparison(held, attrs.evolve(same, etag=None), tail, None).sha256 is not None
+    assert Comparison(held, attrs.evolve(same, start=5), tail, digest).sha256 is None
+    part = Comparison(held, attrs.evolve(same, start=5), tail, digest)
+    assert compare(part, b"56789new", 3) == b"new"
