@@ -25,8 +25,8 @@ class Time:
     sleep: Sleep = asyncio.sleep
 
 
-def _positive(_: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
-    if value is not None and not (isinstance(value, int | float) and 0 <= value < float("inf")):
+def _seconds(_: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
+    if not (isinstance(value, int | float) and 0 <= value < float("inf")):
         raise ValueError(f"{attribute.name} must be a number of seconds from 0 on")
 
 
@@ -49,10 +49,10 @@ class RetryPolicy:
     """
 
     max_attempts: int = attrs.field(default=4, validator=[v.instance_of(int), v.ge(1)])
-    initial: float = attrs.field(default=0.5, validator=_positive)
-    maximum: float = attrs.field(default=8.0, validator=_positive)
-    deadline: float | None = attrs.field(default=60.0, validator=_positive)
-    max_retry_after: float = attrs.field(default=60.0, validator=_positive)
+    initial: float = attrs.field(default=0.5, validator=_seconds)
+    maximum: float = attrs.field(default=8.0, validator=_seconds)
+    deadline: float | None = attrs.field(default=60.0, validator=v.optional(_seconds))
+    max_retry_after: float = attrs.field(default=60.0, validator=_seconds)
     statuses: frozenset[int] = attrs.field(default=frozenset({408, 429, 500, 502, 503, 504}), converter=frozenset)
     on_retry: OnRetry | None = attrs.field(default=None, repr=False)
 

@@ -9,6 +9,7 @@ import random
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+import attrs
 import pytest
 import tenacity
 from hypothesis import given
@@ -27,7 +28,7 @@ from syllable_async import (
 )
 from syllable_async._policy import Call, Throttle
 from syllable_async._replies import parse_retry_after
-from syllable_async._retry import Retrier
+from syllable_async._retry import Retrier, StreamRetrier
 from syllable_async._wire import Request
 from tests.fake_time import FakeTime
 
@@ -228,20 +229,84 @@ async def test_the_quota_is_exact_whatever_runs_side_by_side(programs: list[list
     assert shared.throttle.quota == start - 5 * retries + back
 
 
-async def test_a_429_pauses_every_call_of_the_client(fake_time: FakeTime) -> None:
-    shared = retrier(fake_time)
-    until = fake_time.now + 20
-    sent: list[float] = []
+@pytest.mark.parametrize(
+    ("error", "pause"), [(failing(429, 20), [20]), (failing(429, 60), [60]), (failing(429, 60.1), [])]
+)
+async def test_a_429_pauses_every_call_of_the_client_as_long_as_may_be_asked(
+    error: SyllableError, pause: list[float], fake_time: FakeTime
+) -> None:
+    shared = retrier(fake_time, RetryPolicy(max_attempts=1))
+    with pytest.raises(RateLimitError):
+        await shared.run(Script(error), GET)
+    assert fake_time.sleeps == []
+    assert await shared.run(Script(), GET) == "done"
+    assert fake_time.sleeps == pause
 
-    async def limited(call: Call) -> str:
-        sent.append(fake_time.now)
-        if len(sent) == 1:
-            raise failing(429, 20)
+
+@pytest.mark.parametrize("error", [failing(429), failing(503, 20)], ids=str)
+async def test_no_other_answer_pauses_anybody_else(error: SyllableError, fake_time: FakeTime) -> None:
+    shared = retrier(fake_time, RetryPolicy(max_attempts=1))
+    with pytest.raises(SyllableError):
+        await shared.run(Script(error), GET)
+    assert await shared.run(Script(), GET) == "done"
+    assert fake_time.sleeps == []
+
+
+async def test_a_pause_is_lengthened_while_it_is_waited_for_and_never_shortened(fake_time: FakeTime) -> None:
+    shared = retrier(fake_time)
+    shared.throttle.pause(20)
+    shared.throttle.pause(5)
+
+    async def sleep(seconds: float) -> None:
+        await fake_time.sleep(seconds)
+        if len(fake_time.sleeps) == 1:
+            shared.throttle.pause(7)
+
+    assert await attrs.evolve(shared, sleep=sleep).run(Script(), GET) == "done"
+    assert fake_time.sleeps == [20, 7]
+
+
+async def test_a_client_begins_without_a_pause_and_with_a_full_quota() -> None:
+    throttle = Throttle(lambda: 0.5)
+    assert throttle.paused_until <= throttle.clock()
+    assert throttle.quota == 500
+    call = Call(None, None)
+    assert (call.sent, call.connected) == (0, True)
+
+
+async def test_a_call_sends_until_its_deadline_and_no_further(fake_time: FakeTime) -> None:
+    shared = retrier(fake_time, RetryPolicy(deadline=5))
+    shared.throttle.pause(5)
+    assert await shared.run(Script(), GET) == "done"
+    script = Script(failing(503, 5))
+    with pytest.raises(InternalServerError):
+        await shared.run(script, GET)
+    assert (script.calls, fake_time.sleeps) == (1, [5])
+
+
+async def test_a_recordings_attempts_are_numbered_and_have_no_deadline(fake_time: FakeTime) -> None:
+    numbers: list[int] = []
+
+    async def attempt(number: int) -> str:
+        numbers.append(number)
+        fake_time.now += 10
+        if number < 3:
+            raise SyllableConnectionError("reset")
         return "done"
 
-    await asyncio.gather(*(shared.run(limited, GET) for _ in range(50)))
-    assert len(sent) == 51
-    assert [moment for moment in sent[1:] if moment < until] == []
+    stream = StreamRetrier(retrier(fake_time, RetryPolicy(deadline=1)), GET)
+    assert await stream.run(attempt) == "done"
+    assert numbers == [1, 2, 3]
+
+
+async def test_another_policy_has_the_same_brakes(fake_time: FakeTime) -> None:
+    shared = retrier(fake_time)
+    assert shared.using(None) is shared
+    other = shared.using(RetryPolicy(max_attempts=1))
+    assert other.rules.max_attempts == 1
+    assert other.throttle is shared.throttle
+    assert other.sleep == shared.sleep
+    assert shared.using(tenacity.AsyncRetrying()).rules == RetryPolicy()
 
 
 async def test_a_pause_beyond_the_deadline_is_not_waited_for(fake_time: FakeTime) -> None:
@@ -325,9 +390,17 @@ async def test_one_tenacity_object_serves_many_calls_at_once(fake_time: FakeTime
     assert {script.calls for script in scripts} == {3}
 
 
+def test_the_policy_is_what_its_documentation_says() -> None:
+    policy = RetryPolicy()
+    assert attrs.astuple(policy) == (4, 0.5, 8.0, 60.0, 60.0, {408, 429, 500, 502, 503, 504}, None)
+    nothing = RetryPolicy(max_attempts=1, initial=0, maximum=0, deadline=0, max_retry_after=0, statuses=frozenset())
+    assert nothing.deadline == 0
+    assert RetryPolicy(deadline=None).deadline is None
+
+
 WRONG: list[dict[str, Any]] = [
     {"max_attempts": 0}, {"max_attempts": "4"}, {"initial": -1}, {"maximum": float("nan")}, {"deadline": float("inf")},
-    {"deadline": -1}, {"max_retry_after": "x"},
+    {"deadline": -1}, {"max_retry_after": "x"}, {"initial": None}, {"maximum": None}, {"max_retry_after": None},
 ]  # fmt: skip
 
 
