@@ -260,11 +260,15 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--output", type=Path, default=Path("session_report.html"))
     parser.add_argument("--png", type=Path, help="make a picture too")
     arguments = parser.parse_args(argv)
+    if not 1 <= arguments.hours <= 240:
+        parser.error("--hours must lie between 1 and 240")
     try:
         report = asyncio.run(collect(arguments.hours, arguments.session))
+        arguments.output.write_text(render(report), "utf-8")
     except* SyllableError as failed:
         raise SystemExit(f"the API could not be used: {failed.exceptions[0]}") from None
-    arguments.output.write_text(render(report), "utf-8")
+    except* OSError as failed:
+        raise SystemExit(f"the report cannot be written: {failed.exceptions[0]}") from None
     print(f"{len(report.sessions)} sessions: {arguments.output}")
     if arguments.png:
         said = [event for event in report.detail.events if event.kind == "transcript"] if report.detail else []

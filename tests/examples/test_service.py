@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
+from random import Random
 
 import aiohttp
 import pytest
@@ -117,6 +118,21 @@ async def test_a_recording_that_stays_broken_never_looks_whole(
         assert reply.status == 200
         with pytest.raises(aiohttp.ClientPayloadError):
             await reply.read()
+
+
+async def test_its_guests_notice_nothing_where_one_request_of_twenty_fails(
+    serve: Serve, browser: aiohttp.ClientSession, server: FakeSyllable
+) -> None:
+    flaky = Random(20)
+    server.faults.add("*", faults.status(503, times=None), when=lambda _: flaky.random() < 1 / 20)
+    url = await serve(server.api_key, server.url)
+    for session_id in server.sessions[:20]:
+        async with browser.get(f"{url}/sessions/{session_id}") as reply:
+            assert (await reply.text()).count("<audio") == len(server.recordings(session_id))
+        for number, audio in enumerate(server.recordings(session_id)):
+            async with browser.get(f"{url}/sessions/{session_id}/recordings/{number}") as reply:
+                assert await reply.read() == audio
+    server.faults.assert_all_met()
 
 
 @pytest.mark.parametrize("foreign", ["text/html", "audio/wav; x=y"])

@@ -108,6 +108,14 @@ def test_a_refusal_midway_leaves_the_last_report_in_place(api: FakeSyllable, tmp
     assert output.read_text() == "the last one"
 
 
+def test_wrong_arguments_are_told_in_a_line(api: FakeSyllable, tmp_path: Path) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        session_report.main(["--hours", "0"])
+    assert not api.requests
+    with pytest.raises(SystemExit, match=r"the report cannot be written: .*No such file"):
+        session_report.main(["--output", str(tmp_path / "nowhere" / "report.html")])
+
+
 def test_the_picture_is_chromiums_work(monkeypatch: pytest.MonkeyPatch, api: FakeSyllable, tmp_path: Path) -> None:
     page, png, chromium = tmp_path / "report.html", tmp_path / "report.png", tmp_path / "chromium"
     chromium.write_text(
