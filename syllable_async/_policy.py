@@ -30,6 +30,11 @@ def _seconds(_: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
         raise ValueError(f"{attribute.name} must be a number of seconds from 0 on")
 
 
+def _seconds_or_none(model: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
+    if value is not None:
+        _seconds(model, attribute, value)
+
+
 @attrs.frozen
 class RetryPolicy:
     """How often and how patiently a call is tried again. All times are seconds.
@@ -51,7 +56,7 @@ class RetryPolicy:
     max_attempts: int = attrs.field(default=4, validator=[v.instance_of(int), v.ge(1)])
     initial: float = attrs.field(default=0.5, validator=_seconds)
     maximum: float = attrs.field(default=8.0, validator=_seconds)
-    deadline: float | None = attrs.field(default=60.0, validator=v.optional(_seconds))
+    deadline: float | None = attrs.field(default=60.0, validator=_seconds_or_none)
     max_retry_after: float = attrs.field(default=60.0, validator=_seconds)
     statuses: frozenset[int] = attrs.field(default=frozenset({408, 429, 500, 502, 503, 504}), converter=frozenset)
     on_retry: OnRetry | None = attrs.field(default=None, repr=False)
