@@ -110,7 +110,7 @@ def judge(name: str, body: Any) -> None:
         SEEN.update(THEY_REFUSE[kind] for kind in kinds)
 
 
-@settings(max_examples=300, phases=[Phase.generate])
+@settings(max_examples=150, phases=[Phase.generate])
 @given(st.data())
 @pytest.mark.parametrize("name", REPLIES)
 def test_both_clients_read_the_same_in_a_reply(name: str, data: st.DataObject) -> None:
