@@ -13,7 +13,9 @@ from contextlib import asynccontextmanager
 
 import aiohttp
 import pytest
+from syllable_sdk import SyllableSDK
 
+from syllable_async.testing import FakeSyllable
 from syllable_async.testing.__main__ import main
 
 LIST = "/api/v1/sessions/"
@@ -60,6 +62,15 @@ async def test_serves_until_it_is_told_to_stop(number: int) -> None:
         code, errors = await fake.stop(number)
     assert code == 0
     assert errors == f"GET {LIST} 200\nGET {LIST}recording/stream?token=***&x=a?b 401\n"
+
+
+async def test_serves_the_vendors_client_in_another_process() -> None:
+    seen: list[str] = []
+    async with running("--sessions", "1000") as fake, SyllableSDK(fake.key, server_url=fake.url) as sdk:
+        for page in range(10):
+            found = await sdk.sessions.list_async(page=page, limit=100)
+            seen += [str(session.session_id) for session in found.items]
+    assert seen == list(reversed(FakeSyllable(sessions=1000).sessions))
 
 
 async def test_can_be_slow_faulty_and_limited() -> None:

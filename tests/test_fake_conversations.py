@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import wave
 from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
 from typing import Any
@@ -69,6 +71,16 @@ async def test_the_timeline_holds_the_transcript_the_tools_and_the_rest_of_the_l
     assert {entry["category"] for entry in latency["timeline"]} == {"stt", "llm", "tts", "tool"}
     assert moments(events) == sorted(moments(events))
     assert events[0]["offset"] == "00:00"
+
+
+async def test_in_a_call_of_no_duration_nothing_is_said(server: FakeSyllable, client: aiohttp.ClientSession) -> None:
+    session_id = server.add_session(duration=0, channel_manager_type="voice_sip_v1")
+    assert (await read(client, "transcript", session_id))["transcription"] == []
+    assert (await read(client, "timeline", session_id))["events"] == []
+    assert (await read(client, "latency", session_id))["summary"] == []
+    for recording in server.recordings(session_id):
+        with wave.open(io.BytesIO(recording)) as audio:
+            assert audio.getnframes() == 0
 
 
 async def test_the_latency_summary_adds_up(server: FakeSyllable, client: aiohttp.ClientSession) -> None:
