@@ -79,7 +79,7 @@ class Judge:
 
 
 @pytest.mark.parametrize("described", DOCUMENTS)
-@pytest.mark.parametrize("examples", [12, pytest.param(40, marks=pytest.mark.long)])
+@pytest.mark.parametrize("examples", [32, pytest.param(40, marks=pytest.mark.long)])
 def test_generated_requests_get_described_replies(
     described: Callable[[], Any], examples: int, server: FakeSyllable, token: str
 ) -> None:
