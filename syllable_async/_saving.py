@@ -54,7 +54,6 @@ class PartFile:
     def __init__(self, path: str | os.PathLike[str], name: str, *, overwrite: bool) -> None:
         self.content_type: str | None = None
         self.sha256 = hashlib.sha256()
-        self.size = 0
         self._given = Path(path)
         self._name = name
         self._overwrite = overwrite
@@ -81,7 +80,6 @@ class PartFile:
         if self._target is None:
             self._name_by(block)
         self.sha256.update(block)
-        self.size += len(block)
         rest = memoryview(block)
         while rest:
             rest = rest[os.write(self._fd, rest) :]
