@@ -32,7 +32,6 @@ class Store:
     def __init__(self, seed: int, count: int) -> None:
         self._rows = Rows(seed)
         self._next = count
-        self._seeded = count
         self._changed: dict[int, Row] = {}
         self._deleted: set[int] = set()
         self._instants: dict[int, int] = {}

@@ -1,0 +1,204 @@
+"""The rules behind the walks, asked one by one: what comes after which answer. Nothing here waits or asks anybody."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import attrs
+import pytest
+
+from syllable_async._ledger import REMEMBERED, Ledger
+from syllable_async._steps import BEGINNING, MOST_PASSES, TICK, Block, Bounds, Key, Step, earlier
+from syllable_async.errors import PaginationDriftWarning, PaginationError
+from syllable_async.models import ListResponseSession
+
+from .walks.source import at, ids, session
+
+BOUNDS = Bounds(end=at(1_000), longest=3, overlap=timedelta(microseconds=2), number=7)
+
+
+def answer(*micros: int, total: int | None = None, pages: int | None = None, size: int = 3) -> ListResponseSession:
+    """A page of sessions at these times; `s0` at the first, and so on."""
+    rows = tuple(session(number, time) for number, time in enumerate(micros))
+    return ListResponseSession(items=rows, page=0, page_size=size, total_count=total, total_pages=pages)
+
+
+def numbered(*numbers: int, total: int | None = None, pages: int | None = None, size: int = 2) -> ListResponseSession:
+    rows = tuple(session(number) for number in numbers)
+    return ListResponseSession(items=rows, page=0, page_size=size, total_count=total, total_pages=pages)
+
+
+def test_nothing_is_earlier_than_the_beginning() -> None:
+    assert earlier(at(5), TICK) == at(4)
+    assert earlier(BEGINNING + TICK, timedelta(days=1)) == BEGINNING == datetime(1, 1, 1, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("page", "offset", "last"),
+    [
+        (answer(1, 2, 1_000), 0, True),
+        (answer(1, 2, 999), 0, False),
+        (answer(1, 2), 0, True),
+        (answer(1, 2, total=2), 0, True),
+        (answer(1, 2, total=3), 0, False),
+        (answer(1, 2, total=5), 3, True),
+        (answer(1, 2, total=6), 3, False),
+        (answer(), 0, True),
+        (answer(total=1), 0, False),
+    ],
+)
+def test_a_page_is_the_last_by_its_time_or_by_its_length(page: ListResponseSession, offset: int, last: bool) -> None:
+    assert BOUNDS.is_last(page, offset) is last
+
+
+@pytest.mark.parametrize(
+    ("step", "page", "following"),
+    [
+        (Key(None, None), answer(), None),
+        (Key(None, None), answer(1, 2), None),
+        (Key(None, None), answer(0, 40, 80), Key(at(78), at(80))),
+        (Key(None, None), answer(0, 4, 8), Key(at(7), at(8))),
+        (Key(None, None), answer(5, 5, 5), Key(at(4), at(5))),
+        (Key(at(10), at(12)), answer(10, 12, 90), Key(at(88), at(90))),
+        (Key(at(10), at(12)), answer(9, 12, 90), Key(at(88), at(90))),
+        (Key(at(11), at(12)), answer(11, 12, 12), Block(at(12), 3)),
+        (Key(at(12), at(12)), answer(12, 12, 12), Key(at(12), at(12), again=True)),
+        (Key(at(12), at(12), again=True), answer(12, 12, 12), Key(at(13), at(12))),
+        (Key(at(12), None), answer(12, 12, 12), Block(at(12), 3)),
+        (Key(at(12), at(11)), answer(12, 12, 12), Block(at(12), 3)),
+    ],
+)
+def test_what_follows_a_page_by_key(step: Key, page: ListResponseSession, following: Step | None) -> None:
+    assert step.enter(page, BOUNDS) == following
+
+
+@pytest.mark.parametrize(("start", "reached"), [(10, None), (10, 90), (10, 95)])
+def test_a_server_that_answers_from_before_the_start_is_refused(start: int, reached: int | None) -> None:
+    step = Key(at(start), None if reached is None else at(reached))
+    with pytest.raises(PaginationError, match="does not honour start_datetime") as caught:
+        step.enter(answer(9, 20, 90), BOUNDS)
+    assert caught.value.page == 7
+
+
+def test_a_block_is_asked_for_from_just_before_it() -> None:
+    block = Block(at(5), 3, page=2)
+    assert (block.start, block.until, block.offset, block.size) == (at(4), at(5), 6, 3)
+    assert Block(at(5), 3).enter(answer(4, 5, 5), BOUNDS) is not None
+    with pytest.raises(PaginationError, match="does not honour start_datetime") as caught:
+        Block(at(5), 3).enter(answer(3, 5, 5), BOUNDS)
+    assert caught.value.page == 7
+
+
+def after(step: Step | None, *pages: ListResponseSession) -> Step | None:
+    for page in pages:
+        assert step is not None
+        step = step.enter(page, BOUNDS)
+    return step
+
+
+def test_a_clean_pass_is_believed_when_the_next_one_agrees() -> None:
+    full, rest = answer(5, 5, 5), attrs.evolve(answer(), items=(session(3, 5),))
+    assert after(Block(at(5), 3), full) == Block(at(5), 3, page=1, ids={"s0", "s1", "s2"})
+    again = after(Block(at(5), 3), full, rest)
+    assert again == Block(at(5), 3, passes=2, believed={"s0", "s1", "s2", "s3"}, behind=False)
+    assert after(Block(at(5), 3), full, rest, full) is not None
+    assert after(Block(at(5), 3), full, rest, full, rest) is None
+
+
+def test_a_pass_that_found_sessions_behind_the_block_goes_on_by_key() -> None:
+    first = after(Block(at(5), 3), answer(5, 5, 6))
+    assert first == Block(at(5), 3, passes=2, believed={"s0", "s1"}, behind=True)
+    assert after(first, answer(5, 5, 6)) == Key(at(5), at(5))
+
+
+def test_a_pass_with_a_repeat_is_not_believed() -> None:
+    repeat = attrs.evolve(answer(), items=(session(2, 5), session(3, 5), session(4, 6)))
+    assert after(Block(at(5), 3), answer(5, 5, 5), repeat) == Block(at(5), 3, passes=2, believed=None, behind=True)
+
+
+def test_a_pass_that_is_cut_short_goes_on_with_smaller_pages() -> None:
+    cut = Block(at(5), 3).enter(answer(5, 5, total=9), BOUNDS)
+    assert cut == Block(at(5), 2, passes=2, believed=None, behind=True)
+
+
+def test_passes_that_never_agree_end_in_an_error() -> None:
+    last = Block(at(5), 3, passes=MOST_PASSES)
+    with pytest.raises(PaginationError, match="100 passes over one timestamp never agreed") as caught:
+        last.enter(answer(5, 5), BOUNDS)
+    assert caught.value.page == 7
+    assert Block(at(5), 3, passes=MOST_PASSES - 1).enter(answer(5, 5), BOUNDS) is not None
+    assert Block(at(5), 3, passes=MOST_PASSES, believed={"s0", "s1"}, behind=False).enter(answer(5, 5), BOUNDS) is None
+
+
+def test_a_ledger_knows_the_end_that_the_totals_tell() -> None:
+    ledger = Ledger()
+    assert (ledger.number, ledger.longest, ledger.known_end, ledger.ended) == (0, 0, None, False)
+    assert ids(ledger.enter(numbered(0, 1, total=5, pages=9))) == ["s0", "s1"]
+    assert (ledger.number, ledger.longest, ledger.known_end, ledger.ended) == (1, 2, 3, False)
+    ledger = Ledger(4)
+    ledger.enter(numbered(8, 9, pages=6))
+    assert (ledger.number, ledger.known_end) == (5, 6)
+
+
+@pytest.mark.parametrize(
+    ("first", "page", "ended"),
+    [
+        (0, numbered(0, 1, total=2), True),
+        (0, numbered(0, 1, total=2, pages=1), True),
+        (0, numbered(0, 1, total=2, pages=2), False),
+        (0, numbered(0, 1, total=3, pages=1), False),
+        (0, numbered(0, 1), False),
+        (2, numbered(4, total=5, pages=3), True),
+        (2, numbered(4, total=5, pages=3, size=-1), False),
+        (2, numbered(4, total=2, pages=3, size=0), False),
+        (0, numbered(), True),
+    ],
+)
+def test_a_walk_ends_where_rows_and_totals_agree_or_on_an_empty_page(
+    first: int, page: ListResponseSession, ended: bool
+) -> None:
+    ledger = Ledger(first)
+    ledger.enter(page)
+    assert ledger.ended is ended
+
+
+def test_the_rows_of_a_clamped_page_are_counted_and_not_what_it_says_of_its_size() -> None:
+    ledger = Ledger()
+    ledger.enter(numbered(0, 1, total=3, size=100))
+    assert not ledger.ended
+    ledger.enter(numbered(2, total=3, size=100))
+    assert ledger.ended
+
+
+@pytest.mark.filterwarnings("ignore::syllable_async.errors.PaginationDriftWarning")
+def test_short_stale_pages_are_let_through_once() -> None:
+    ledger = Ledger()
+    ledger.enter(numbered(0, 1, 2))
+    assert ledger.enter(numbered(1, 2)) == ()
+    with pytest.raises(PaginationError, match="repeats") as caught:
+        ledger.enter(numbered(0, 2))
+    assert (caught.value.page, ledger.number) == (2, 2)
+    assert ids(ledger.enter(numbered(3))) == ["s3"]
+    assert ledger.enter(numbered(0, 3)) == ()
+
+
+@pytest.mark.filterwarnings("ignore::syllable_async.errors.PaginationDriftWarning")
+def test_a_page_comes_again_where_the_total_has_grown_by_as_much() -> None:
+    ledger = Ledger()
+    ledger.enter(numbered(0, 1, total=6))
+    with pytest.raises(PaginationError, match="repeats"):
+        ledger.enter(numbered(0, 1, total=7))
+    assert ledger.enter(numbered(0, 1, total=8)) == ()
+
+
+def test_ids_are_forgotten_after_ten_thousand() -> None:
+    ledger = Ledger()
+    ledger.enter(numbered(*range(REMEMBERED)))
+    with pytest.warns(PaginationDriftWarning, match="page 1: sessions came twice"):
+        assert ids(ledger.enter(numbered(0, REMEMBERED))) == [f"s{REMEMBERED}"]
+    assert ids(ledger.enter(numbered(0, 1, 2))) == ["s0"]
+
+
+def test_a_repeat_on_one_page_comes_once() -> None:
+    with pytest.warns(PaginationDriftWarning, match="page 0: sessions came twice"):
+        assert ids(Ledger().enter(numbered(0, 1, 0))) == ["s0", "s1"]
