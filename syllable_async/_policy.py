@@ -30,9 +30,9 @@ def _seconds(_: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
         raise ValueError(f"{attribute.name} must be a number of seconds from 0 on")
 
 
-def _seconds_or_none(model: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
+def _seconds_or_none(policy: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
     if value is not None:
-        _seconds(model, attribute, value)
+        _seconds(policy, attribute, value)
 
 
 @attrs.frozen

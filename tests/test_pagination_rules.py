@@ -37,6 +37,7 @@ def test_nothing_is_earlier_than_the_beginning() -> None:
     ("page", "offset", "last"),
     [
         (answer(1, 2, 1_000), 0, True),
+        (answer(1, 2, 1_001), 0, True),
         (answer(1, 2, 999), 0, False),
         (answer(1, 2), 0, True),
         (answer(1, 2, total=2), 0, True),
@@ -56,6 +57,7 @@ def test_a_page_is_the_last_by_its_time_or_by_its_length(page: ListResponseSessi
     [
         (Key(None, None), answer(), None),
         (Key(None, None), answer(1, 2), None),
+        (Key(None, None), answer(1, 2, total=2), None),
         (Key(None, None), answer(0, 40, 80), Key(at(78), at(80))),
         (Key(None, None), answer(0, 4, 8), Key(at(7), at(8))),
         (Key(None, None), answer(5, 5, 5), Key(at(4), at(5))),
@@ -202,3 +204,10 @@ def test_ids_are_forgotten_after_ten_thousand() -> None:
 def test_a_repeat_on_one_page_comes_once() -> None:
     with pytest.warns(PaginationDriftWarning, match="page 0: sessions came twice"):
         assert ids(Ledger().enter(numbered(0, 1, 0))) == ["s0", "s1"]
+
+
+def test_an_empty_page_behind_the_total_is_no_drift() -> None:
+    ledger = Ledger()
+    ledger.enter(numbered(0, 1, total=1))
+    assert ledger.enter(numbered(total=1)) == ()
+    assert ledger.ended
