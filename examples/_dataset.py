@@ -22,6 +22,7 @@ import os
 from contextlib import suppress
 from datetime import datetime
 from functools import cache
+from io import UnsupportedOperation
 from types import UnionType
 from typing import Any, get_args, get_origin, get_type_hints
 from uuid import uuid4
@@ -149,7 +150,7 @@ class Dataset:
 def to_disk(file: Any) -> None:
     """What the manifest calls done must outlive a power cut, where there is a disk."""
     file.flush()
-    with suppress(AttributeError):  # only local files have a number
+    with suppress(AttributeError, UnsupportedOperation):  # only local files have a number
         os.fsync(file.fileno())
 
 

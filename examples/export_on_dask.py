@@ -13,6 +13,7 @@ The rate limit holds over all workers: each has one client, and that an equal sh
 
 # Most of dask comes without types.
 # mypy: disable-error-code="no-untyped-call"
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 
 from __future__ import annotations
 
@@ -60,14 +61,14 @@ async def write(window: TimeWindow) -> int:
     return rows
 
 
-async def plan(job: Job, dataset: Dataset) -> list[TimeWindow]:
-    async with connect() as client:
+async def plan(job: Job, dataset: Dataset, rate: float | None) -> list[TimeWindow]:
+    async with connect(rate) as client:
         return await prepare(client, dataset, job)
 
 
 def export(options: argparse.Namespace, job: Job, dataset: Dataset) -> None:
     """Hand out the windows that are not done yet."""
-    windows = asyncio.run(plan(job, dataset))
+    windows = asyncio.run(plan(job, dataset, options.rate))
     share = options.rate and options.rate / options.workers
     with ExitStack() as stack:
         address: Any = options.scheduler or stack.enter_context(local_cluster(options.workers))
