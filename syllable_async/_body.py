@@ -71,13 +71,17 @@ class Body:
             if size > limit or self._is_bomb(size):
                 self.response.close()
                 return b"".join(chunks)[:limit] if limit <= KEPT else b"", False
+            if self.framing != "close" and self.response.content.at_eof():
+                break  # without asking once more for nothing
         return (chunks[0] if len(chunks) == 1 else b"".join(chunks)), True
 
     def _is_bomb(self, size: int) -> bool:
+        if size <= BOMB_SIZE:
+            return False
         # aiohttp's Python parser counts bytes again that it takes up again: never more than the whole.
         seen = self.response.content.total_raw_bytes
         raw = min(seen, self.response.content_length or seen)
-        return size > BOMB_SIZE and size > BOMB_RATIO * raw
+        return size > BOMB_RATIO * raw
 
 
 def framing(response: aiohttp.ClientResponse) -> Framing:

@@ -36,7 +36,8 @@ from .errors import (
 KEY_HEADER = "Syllable-API-Key"
 MAX_JSON = 64 * 2**20
 MAX_ERROR_BODY = 64 * 2**10
-KeySource = str | Callable[[], str | Awaitable[str]]
+KeyFunction = Callable[[], str | Awaitable[str]]
+KeySource = str | KeyFunction
 T = TypeVar("T")
 logger = logging.getLogger("syllable_async")
 
@@ -57,9 +58,9 @@ class Transport:
     headers: Mapping[str, str]
     wall_clock: Clock = time.time
 
-    async def send(self, request: Request, retries: RetryPolicy | AsyncRetrying | None = None) -> Reply:
+    def send(self, request: Request, retries: RetryPolicy | AsyncRetrying | None = None) -> Awaitable[Reply]:
         """The whole reply of a successful call; anything else is raised."""
-        return await self.retrier.using(retries).run(partial(self._attempt, request), request)
+        return self.retrier.using(retries).run(partial(self._attempt, request), request)
 
     async def _attempt(self, request: Request, call: Call) -> Reply:
         session = self.connections.session()
@@ -68,19 +69,20 @@ class Transport:
             raise outcome
         return outcome
 
-    async def with_key(self, exchange: Callable[[str], Awaitable[T]]) -> T:
+    def with_key(self, exchange: Callable[[str], Awaitable[T]]) -> Awaitable[T]:
         """One exchange; a second one after a 401 if a callable key has changed meanwhile."""
-        if isinstance(self.key, str):
-            return await exchange(self.key)
-        key = await self._ask_key(self.key)
+        return exchange(self.key) if isinstance(self.key, str) else self._with_keys(self.key, exchange)
+
+    async def _with_keys(self, source: KeyFunction, exchange: Callable[[str], Awaitable[T]]) -> T:
+        key = await self._ask_key(source)
         outcome = await exchange(key)
         if isinstance(outcome, AuthenticationError):
-            newer = await self._ask_key(self.key)
+            newer = await self._ask_key(source)
             if newer != key:
                 outcome = await exchange(newer)
         return outcome
 
-    async def _ask_key(self, source: Callable[[], str | Awaitable[str]]) -> str:
+    async def _ask_key(self, source: KeyFunction) -> str:
         answer = source()
         key = await answer if isawaitable(answer) else answer
         problem = key_problem(key)
@@ -156,14 +158,15 @@ class Transport:
         query = "&".join([f"{_encode(name)}={_encode(value)}" for name, value in request.query])
         return URL(f"{self.base}{request.path}{'?' if query else ''}{query}", encoded=True)
 
-    async def take_slot(self, seconds: float | None) -> bool:
+    def take_slot(self, seconds: float | None) -> Awaitable[bool]:
         """Wait for a free connection. This counts against the deadline, not against the timeout."""
         slots = self.connections.slots
-        if not slots.locked():
-            return await slots.acquire()  # at once
+        return self._wait_for_slot(seconds) if slots.locked() else slots.acquire()
+
+    async def _wait_for_slot(self, seconds: float | None) -> bool:
         try:
             async with asyncio.timeout(seconds):
-                return await slots.acquire()
+                return await self.connections.slots.acquire()
         except TimeoutError:
             return False
 

@@ -15,6 +15,9 @@ Framing = Literal["length", "chunked", "close"]
 """How a body's end is known (RFC 9112 §6.3): Content-Length, last chunk, or only by the connection's end."""
 
 
+_PLAIN = re.compile(r"[A-Za-z0-9_-]+", re.ASCII).fullmatch
+
+
 def segment(value: str, name: str = "path segment") -> str:
     """One path segment, percent-encoded so that it can reach no other endpoint; `ValueError` where it could.
 
@@ -22,6 +25,8 @@ def segment(value: str, name: str = "path segment") -> str:
     """
     if not isinstance(value, str):
         raise TypeError(f"{name} must be a str, not {type(value).__name__}")
+    if _PLAIN(value):  # what ids look like; the rest of this costs 8 us for one of 36 characters
+        return value
     if value in {"", ".", ".."}:
         raise ValueError(f"{name} must not be empty, '.' or '..'")
     if "/" in value or "\\" in value:
