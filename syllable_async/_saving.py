@@ -27,6 +27,8 @@ from ._ranges import Verified
 
 BLOCK = 2**20
 """Bytes handed to the thread at a time."""
+FEW = 64
+"""Chunks of a block that are written one by one; to join large ones costs more than the calls do."""
 IN_FLIGHT = 3
 """Blocks that may wait for the thread, so that memory stays small and the socket busy."""
 SYNC_EACH = 32 * 2**20
@@ -76,17 +78,22 @@ class PartFile:
 
     def write(self, chunks: list[bytes]) -> None:
         """Append, hash, and let the disk begin now and then."""
-        block = b"".join(chunks)
+        if self._target is None or len(chunks) > FEW:
+            chunks = [b"".join(chunks)]
         if self._target is None:
-            self._name_by(block)
-        self.sha256.update(block)
-        rest = memoryview(block)
-        while rest:
-            rest = rest[os.write(self._fd, rest) :]
-        self._unsynced += len(block)
+            self._name_by(chunks[0])
+        for chunk in chunks:
+            self._append(chunk)
         if self._unsynced >= SYNC_EACH and (self._syncing is None or self._syncing.done()):
             self._unsynced = 0
             self._syncing = self._syncer.submit(getattr(os, "fdatasync", os.fsync), self._fd)
+
+    def _append(self, chunk: bytes) -> None:
+        self.sha256.update(chunk)
+        self._unsynced += len(chunk)
+        rest = memoryview(chunk)
+        while rest:
+            rest = rest[os.write(self._fd, rest) :]
 
     def publish(self) -> Path:
         """Make it last, then give it its final name in one step."""
