@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import warnings
 from collections.abc import Callable, Collection, Mapping
 from functools import partial
 
@@ -139,7 +140,15 @@ class _Stream:
         raise problem
 
     async def aclose(self) -> None:
+        self._close()
+
+    def _close(self) -> None:
         release, self._release = self._release, None
         if release is not None:
             self._body.response.close()
             release()
+
+    def __del__(self) -> None:
+        if self._release is not None:  # else a hundred forgotten streams would stop the client for good
+            warnings.warn("a recording was not closed: use `async with` or `aclose()`", ResourceWarning, 2)
+            self._close()

@@ -128,6 +128,19 @@ async def test_cancelled_anywhere(
     assert descriptors() == before
 
 
+async def test_a_forgotten_stream_gives_its_connection_back(timeless: type[AsyncSyllableClient]) -> None:
+    stall = Step(send=1000, end="stall")
+    async with FaultServer([], always=[Play(Origin(Version(DATA), then=stall))]) as server:
+        async with timeless(KEY, base_url=server.url) as client:
+            free = client._transport.connections.slots._value
+            recording = client.sessions.stream_recording("token0")
+            await anext(aiter(recording))
+            with pytest.warns(ResourceWarning, match="a recording was not closed"):
+                del recording
+            assert client._transport.connections.slots._value == free
+        assert await server.closed()
+
+
 def fill(path: Path) -> Path:
     path.write_bytes(b"good")
     return path
