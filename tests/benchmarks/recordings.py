@@ -148,7 +148,7 @@ def _resident(name: str) -> int:
 def report(url: str, size: int, rounds: int, folder: Path) -> None:
     jobs = Jobs(url, size, folder)
     rates = asyncio.run(compare(jobs, rounds, "bare", "ours"))
-    rates |= {f"{name} ": found for name, found in asyncio.run(compare(jobs, 3, "ours", "vendor")).items()}
+    rates |= {f"{name} ": found for name, found in asyncio.run(compare(jobs, rounds, "ours", "vendor")).items()}
     rates |= asyncio.run(compare(jobs, rounds, "save", "curl"))
     for name, found in rates.items():
         print(f"  {name:7} {statistics.median(found):7.0f} MiB/s   ({min(found):.0f} to {max(found):.0f})")
