@@ -27,6 +27,8 @@ WINDOW = 5_000
 """Sessions in a file at most."""
 BATCH = 500
 """Sessions in a row group. A window that is being written holds so many in memory."""
+SIDE_BY_SIDE = 4
+"""Windows that one process walks at a time."""
 PATIENT = RetryPolicy(max_attempts=8, deadline=600.0)
 """A job of hours can wait longer than a person."""
 
@@ -74,15 +76,19 @@ async def prepare(client: AsyncSyllableClient, dataset: Dataset, job: Job) -> li
     """The job's windows: those of an earlier run, or new ones, none of which crosses midnight."""
     windows = dataset.windows(job)
     if windows is None:
+        turns = asyncio.Semaphore(SIDE_BY_SIDE)
         async with asyncio.TaskGroup() as group:
-            cuts = [group.create_task(_cut(client, *day)) for day in _days(job.start, job.end)]
+            cuts = [group.create_task(_cut(client, day, turns)) for day in _days(job.start, job.end)]
         windows = [window for cut in cuts for window in cut.result()]
         dataset.begin(job, windows)
     return windows
 
 
-async def _cut(client: AsyncSyllableClient, start: datetime, end: datetime) -> list[TimeWindow]:
-    return [window async for window in client.sessions.windows(start, end, WINDOW) if window.count]
+async def _cut(
+    client: AsyncSyllableClient, day: tuple[datetime, datetime], turns: asyncio.Semaphore
+) -> list[TimeWindow]:
+    async with turns:
+        return [window async for window in client.sessions.windows(*day, WINDOW) if window.count]
 
 
 def _days(start: datetime, end: datetime) -> Iterator[tuple[datetime, datetime]]:
@@ -95,7 +101,7 @@ def _days(start: datetime, end: datetime) -> Iterator[tuple[datetime, datetime]]
 class Exporter:
     """Writes windows, with at most `requests` requests for summaries and transcripts in flight."""
 
-    def __init__(self, client: AsyncSyllableClient, dataset: Dataset, *, transcripts: bool, requests: int = 32) -> None:
+    def __init__(self, client: AsyncSyllableClient, dataset: Dataset, *, transcripts: bool, requests: int) -> None:
         self._sessions = client.sessions
         self._dataset = dataset
         self._transcripts = transcripts

@@ -5,7 +5,8 @@
 The span is half-open, in UTC, and best lies in the past. The target is a folder or any address that fsspec knows
 (`s3://…` with s3fs installed). With SYLLABLESDK_API_KEY_HEADER set it reads the real API (another address goes into
 SYLLABLE_BASE_URL); without a key, a fake one. After a kill, an error or a power cut the same command goes on where it
-stood: `_dataset.py` says why no row is lost or doubled then. It holds at most 4 x 500 sessions in memory.
+stood: `_dataset.py` says why no row is lost or doubled then. It holds at most 4 x 500 sessions in memory. Where the API
+refuses more than so many requests a second, give `--rate`: retries obey its 429, but are no way to live with them.
 """
 
 from __future__ import annotations
@@ -16,14 +17,11 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 
 from _dataset import Dataset, Job
-from _export import Exporter, api, cause, connect, prepare
+from _export import SIDE_BY_SIDE, Exporter, api, cause, connect, prepare
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
-from syllable_async import SyllableError, TimeWindow
-
-SIDE_BY_SIDE = 4
-"""Windows that one process walks at a time."""
+from syllable_async import RateLimitError, SyllableError, TimeWindow
 
 
 class Rate(ProgressColumn):
@@ -55,11 +53,11 @@ class Bar(Progress):
         self.update(self._bar, total=self._total)
 
 
-async def export(job: Job, dataset: Dataset) -> None:
+async def export(options: argparse.Namespace, job: Job, dataset: Dataset) -> None:
     """Walk the windows that are not done yet side by side."""
-    async with connect() as client:
+    async with connect(options.rate) as client:
         windows = await prepare(client, dataset, job)
-        exporter = Exporter(client, dataset, transcripts=job.transcripts)
+        exporter = Exporter(client, dataset, transcripts=job.transcripts, requests=options.requests)
         with Bar(dataset, windows) as bar:
             queue = iter(bar.pending)
             async with asyncio.TaskGroup() as group:
@@ -79,11 +77,18 @@ def arguments() -> argparse.ArgumentParser:
         parsed = datetime.fromisoformat(text)
         return parsed.astimezone(UTC) if parsed.tzinfo else parsed.replace(tzinfo=UTC)
 
+    def rate(text: str) -> float:
+        if not 0 < float(text) < float("inf"):
+            raise ValueError
+        return float(text)
+
     parser = argparse.ArgumentParser()
     parser.add_argument("start", type=moment, help="first day or moment, included")
     parser.add_argument("end", type=moment, help="last day or moment, not included")
     parser.add_argument("target", help="a folder, or an address of fsspec's; new, or of this export")
     parser.add_argument("--transcripts", action="store_true", help="with transcripts: one request more for each")
+    parser.add_argument("--rate", type=rate, help="requests a second at most, of all workers together")
+    parser.add_argument("--requests", type=int, default=32, help="in flight at most, of each process (%(default)s)")
     return parser
 
 
@@ -100,8 +105,10 @@ def run(options: argparse.Namespace, export: Callable[[Job, Dataset], object]) -
             error = cause(caught)
             if not isinstance(error, SyllableError | OSError):
                 raise
-            goes_on = "" if isinstance(error, FileExistsError) else "\nThe same command goes on from here."
-            raise SystemExit(f"Stopped: {error}{goes_on}") from None
+            advice = "" if isinstance(error, FileExistsError) else "\nThe same command goes on from here."
+            if isinstance(error, RateLimitError):
+                advice += " Give it a --rate that the API allows."
+            raise SystemExit(f"Stopped: {error}{advice}") from None
 
 
 def report(job: Job, dataset: Dataset) -> None:
@@ -118,4 +125,5 @@ def report(job: Job, dataset: Dataset) -> None:
 
 
 if __name__ == "__main__":
-    run(arguments().parse_args(), lambda job, dataset: asyncio.run(export(job, dataset)))
+    options = arguments().parse_args()
+    run(options, lambda job, dataset: asyncio.run(export(options, job, dataset)))

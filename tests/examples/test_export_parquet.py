@@ -13,10 +13,12 @@ from typing import Any
 import attrs
 import duckdb
 import pytest
+from _dataset import Dataset, Job, schema
+from _export import Exporter, prepare
 
 from syllable_async import AsyncSyllableClient, Session, SessionSummaryResponse, SessionTranscriptionResponse
 from syllable_async.testing import FakeSyllable, faults
-from tests.examples.exports import done, expected, exported, files_of, loaded, running, sometimes, until_asked
+from tests.examples.exports import done, expected, exported, files_of, running, sometimes, until_asked
 
 NAME = "export_parquet.py"
 
@@ -69,7 +71,7 @@ def test_loses_and_doubles_nothing_when_it_is_killed(after: tuple[int, ...], tmp
         sometimes(server)
         for requests in after:
             with running(NAME, server, tmp_path / "out") as program:
-                until_asked(server, requests)
+                until_asked(server, requests, program)
                 program.kill()
         safe = done(tmp_path / "out")
         stamps = [path.stat().st_mtime_ns for path in safe]
@@ -119,16 +121,16 @@ def test_refuses_a_target_with_other_contents(server: FakeSyllable, tmp_path: Pa
     assert len(server.requests) == 0
 
 
-def job(first: int, last: int, *, transcripts: bool = False, source: str = "here") -> Any:
+def job(first: int, last: int, *, transcripts: bool = False, source: str = "here") -> Job:
     start, end = (datetime(2026, 1, day, tzinfo=UTC) for day in (first, last))
-    return loaded("_dataset").Job(source, start, end, transcripts)
+    return Job(source, start, end, transcripts)
 
 
 def test_refuses_a_file_and_another_export(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("precious")
     with pytest.raises(FileExistsError, match="other contents"):
-        loaded("_dataset").Dataset(str(tmp_path / "file")).windows(job(5, 6))
-    dataset = loaded("_dataset").Dataset(str(tmp_path / "out"))
+        Dataset(str(tmp_path / "file")).windows(job(5, 6))
+    dataset = Dataset(str(tmp_path / "out"))
     assert dataset.windows(job(5, 6)) is None
     assert dataset.windows(job(5, 6)) is None  # killed before it had a plan
     dataset.begin(job(5, 6), [])
@@ -153,7 +155,7 @@ def as_nobody() -> Generator[None]:
 
 
 def test_learns_that_it_may_not_write_before_it_asks_for_anything(tmp_path: Path) -> None:
-    dataset = loaded("_dataset").Dataset(str(tmp_path / "out"))
+    dataset = Dataset(str(tmp_path / "out"))
     tmp_path.chmod(0o500)
     with as_nobody(), pytest.raises(PermissionError):
         dataset.windows(job(5, 6))
@@ -161,13 +163,15 @@ def test_learns_that_it_may_not_write_before_it_asks_for_anything(tmp_path: Path
 
 
 async def test_writes_to_any_place_that_fsspec_knows_and_keeps_the_row_of_a_deleted_session() -> None:
-    export, parquet = loaded("_export"), importlib.import_module("pyarrow.parquet")
-    dataset = loaded("_dataset").Dataset("memory://sessions")
+    parquet: Any = importlib.import_module("pyarrow.parquet")
+    dataset = Dataset("memory://sessions")
     async with FakeSyllable(300) as server, AsyncSyllableClient(server.api_key, base_url=server.url) as client:
         server.faults.add("sessions.get_full_summary", faults.status(404))
-        [window] = await export.prepare(client, dataset, job(5, 6))
-        assert await export.Exporter(client, dataset, transcripts=False).write(window) == dataset.rows(window) == 300
-        assert await export.prepare(client, dataset, job(5, 6)) == [window]
+        [window] = await prepare(client, dataset, job(5, 6))
+        assert (
+            await Exporter(client, dataset, transcripts=False, requests=9).write(window) == dataset.rows(window) == 300
+        )
+        assert await prepare(client, dataset, job(5, 6)) == [window]
     rows = parquet.read_table("/sessions", filesystem=dataset.files).to_pylist()
     assert {row["session_id"] for row in rows} == set(server.sessions)
     assert rows[0]["summary"] is None
@@ -178,10 +182,10 @@ async def test_writes_to_any_place_that_fsspec_knows_and_keeps_the_row_of_a_dele
 def test_has_a_column_for_each_field_of_the_models() -> None:
     models = (Session, SessionSummaryResponse, SessionTranscriptionResponse)
     columns = {field.name for model in models for field in attrs.fields(model)}
-    schema = loaded("_dataset").schema(transcripts=True)
-    assert set(schema.names) == columns
+    described = schema(transcripts=True)
+    assert set(described.names) == columns
     types = {
-        name: str(schema.field(name).type) for name in ("timestamp", "duration", "prompt_version_number", "is_test")
+        name: str(described.field(name).type) for name in ("timestamp", "duration", "prompt_version_number", "is_test")
     }
     assert types == {
         "timestamp": "timestamp[us, tz=UTC]",
@@ -189,4 +193,4 @@ def test_has_a_column_for_each_field_of_the_models() -> None:
         "prompt_version_number": "int64",
         "is_test": "bool",
     }
-    assert str(schema.field("transcription").type).startswith("list<item: struct<timestamp: timestamp[us, tz=UTC]")
+    assert str(described.field("transcription").type).startswith("list<item: struct<timestamp: timestamp[us, tz=UTC]")
