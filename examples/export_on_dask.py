@@ -36,7 +36,7 @@ import _export
 from _dataset import Dataset, Job
 from _export import SIDE_BY_SIDE, Exporter, connect, prepare
 from distributed import Client, LocalCluster, Worker, WorkerPlugin, as_completed, get_worker
-from export_parquet import Bar, arguments, run
+from export_parquet import Bar, arguments, positive, run
 
 from syllable_async import TimeWindow
 
@@ -103,7 +103,7 @@ def local_cluster(workers: int) -> Any:
 
 if __name__ == "__main__":
     parser = arguments()
-    parser.add_argument("--workers", type=int, default=2, help="how many there are (%(default)s)")
+    parser.add_argument("--workers", type=positive(int), default=2, help="how many there are (%(default)s)")
     parser.add_argument("--scheduler", help="address of a cluster; default: one on this machine")
     options = parser.parse_args()
     run(options, partial(export, options))

@@ -70,6 +70,17 @@ async def drain(queue: Iterator[TimeWindow], exporter: Exporter, bar: Bar) -> No
         bar.correct(window, await exporter.write(window, bar.add))
 
 
+def positive(number: type[int | float]) -> Callable[[str], int | float]:
+    """Reads a number from a command line."""
+
+    def parse(text: str) -> int | float:
+        if not 0 < number(text) < float("inf"):
+            raise argparse.ArgumentTypeError("must be above 0")
+        return number(text)
+
+    return parse
+
+
 def arguments() -> argparse.ArgumentParser:
     """What both exports understand."""
 
@@ -77,18 +88,15 @@ def arguments() -> argparse.ArgumentParser:
         parsed = datetime.fromisoformat(text)
         return parsed.astimezone(UTC) if parsed.tzinfo else parsed.replace(tzinfo=UTC)
 
-    def rate(text: str) -> float:
-        if not 0 < float(text) < float("inf"):
-            raise ValueError
-        return float(text)
-
     parser = argparse.ArgumentParser()
     parser.add_argument("start", type=moment, help="first day or moment, included")
     parser.add_argument("end", type=moment, help="last day or moment, not included")
     parser.add_argument("target", help="a folder, or an address of fsspec's; new, or of this export")
     parser.add_argument("--transcripts", action="store_true", help="with transcripts: one request more for each")
-    parser.add_argument("--rate", type=rate, help="requests a second at most, of all workers together")
-    parser.add_argument("--requests", type=int, default=32, help="in flight at most, of each process (%(default)s)")
+    parser.add_argument("--rate", type=positive(float), help="requests a second at most, of all workers together")
+    parser.add_argument(
+        "--requests", type=positive(int), default=32, help="in flight at most, of each process (%(default)s)"
+    )
     return parser
 
 

@@ -15,6 +15,7 @@ import duckdb
 import pytest
 from _dataset import Dataset, Job, schema
 from _export import Exporter, prepare
+from export_parquet import arguments
 
 from syllable_async import AsyncSyllableClient, Session, SessionSummaryResponse, SessionTranscriptionResponse
 from syllable_async.testing import FakeSyllable, faults
@@ -119,6 +120,13 @@ def test_refuses_a_target_with_other_contents(server: FakeSyllable, tmp_path: Pa
     assert said == f"Stopped: {tmp_path / 'out'} has other contents; nothing was written\n"
     assert files_of(tmp_path) == {str(tmp_path / "out/precious.txt"): b"precious"}
     assert len(server.requests) == 0
+
+
+@pytest.mark.parametrize("wrong", ["--rate=0", "--rate=nan", "--rate=x", "--requests=0", "--requests=1.5"])
+def test_takes_only_numbers_that_make_sense(wrong: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        arguments().parse_args(["2026-01-05", "2026-01-06", "out", wrong])
+    assert wrong.split("=")[0] in capsys.readouterr().err
 
 
 def job(first: int, last: int, *, transcripts: bool = False, source: str = "here") -> Job:
