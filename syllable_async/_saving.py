@@ -150,7 +150,7 @@ def _checked(target: Path, *, overwrite: bool) -> Path:
 
 
 def _sync_directory(directory: Path) -> None:
-    if os.name == "nt":
+    if os.name == "nt":  # pragma: no cover - there a directory cannot be opened
         return
     fd = os.open(directory, os.O_RDONLY)
     try:
