@@ -211,3 +211,10 @@ def test_an_empty_page_behind_the_total_is_no_drift() -> None:
     ledger.enter(numbered(0, 1, total=1))
     assert ledger.enter(numbered(total=1)) == ()
     assert ledger.ended
+
+
+def test_one_session_again_and_again_is_a_circle_where_nobody_counts() -> None:
+    ledger = Ledger()
+    ledger.enter(numbered(0))
+    with pytest.raises(PaginationError, match="repeats"):
+        ledger.enter(numbered(0))

@@ -85,6 +85,8 @@ def test_the_part_that_was_asked_for_is_taken() -> None:
         assert judge(ASKED, Answer(206, {**GOOD, "Content-Range": same})) == offer
     short = {**GOOD, "Content-Range": "bytes 50-99/200", "Content-Length": "50"}
     assert judge(ASKED, Answer(206, short)) == attrs.evolve(offer, end=100)
+    one = {**GOOD, "Content-Range": "bytes 50-50/200", "Content-Length": "1"}
+    assert judge(ASKED, Answer(206, one)) == attrs.evolve(offer, end=51)
 
 
 @pytest.mark.parametrize(
