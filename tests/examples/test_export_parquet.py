@@ -126,7 +126,7 @@ def test_refuses_a_target_with_other_contents(server: FakeSyllable, tmp_path: Pa
 def test_takes_only_numbers_that_make_sense(wrong: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         arguments().parse_args(["2026-01-05", "2026-01-06", "out", wrong])
-    assert wrong.split("=")[0] in capsys.readouterr().err
+    assert wrong.split("=", maxsplit=1)[0] in capsys.readouterr().err
 
 
 def job(first: int, last: int, *, transcripts: bool = False, source: str = "here") -> Job:
