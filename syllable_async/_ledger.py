@@ -33,6 +33,7 @@ class Ledger:
         self._count = 0
         self._stale = False
         self._warned = False
+        self._doubted = False
 
     @property
     def known_end(self) -> int | None:
@@ -49,6 +50,9 @@ class Ledger:
         """
         before = self.number * max(page.page_size, 0) if self._rows is None else self._rows
         rows = before + len(page.items)
+        if self._is_doubtful(page, rows):
+            self._doubted = True
+            return ()
         fresh = self._unseen(page.items)
         complete = page.total_count == rows and page.total_pages in {None, self.number + 1}
         mark = hash(tuple(row.session_id or row for row in page.items))
@@ -59,11 +63,19 @@ class Ledger:
         self._count += 1
         self._marks = mark, mark if self._count & (self._count - 1) == 0 else self._marks[1]
         self._rows, self._total, self._pages, self._stale = rows, page.total_count, page.total_pages, stale
+        self._doubted = False
         self.longest = max(self.longest, len(page.items))
         self.number += 1
         self.ended = complete or not page.items
         self._remember(fresh)
         return fresh
+
+    def _is_doubtful(self, page: ListResponseSession, rows: int) -> bool:
+        """Whether a page is empty although totals that fit together tell of more. It is asked for once more then."""
+        if page.items or self._doubted or page.total_count is None or page.total_count <= rows:
+            return False
+        sizes = {self.longest, page.page_size}
+        return any(size > 0 and page.total_pages == -(-page.total_count // size) for size in sizes)
 
     def _unseen(self, items: tuple[Session, ...]) -> tuple[Session, ...]:
         ids = [row.session_id for row in items]

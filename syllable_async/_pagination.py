@@ -67,7 +67,8 @@ class Pager:
         """Every session from the query's page on, in the server's order.
 
         A session whose id is among the last 10,000 is not yielded again. A page that fails raises its error and leaves
-        the iterator where it was: `anext` again asks for that page.
+        the iterator where it was: `anext` again asks for that page. An empty page is the end; where totals that fit
+        together tell of more it is asked for once more before that is believed.
 
         Args:
             max_items: end after that many; 0 sends nothing.

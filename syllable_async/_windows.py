@@ -11,6 +11,9 @@ from ._query import FetchPage, ListQuery, at_least
 from ._steps import TICK, earlier
 from .errors import PaginationError
 
+SLACK = 1000
+"""Sessions that may come and go again while windows are found, without a doubt about the server's totals."""
+
 
 @attrs.frozen
 class TimeWindow:
@@ -31,21 +34,21 @@ class WindowIterator(Walk[TimeWindow]):
         self._spans = [(start, end)] if start < end else []
         self._pending: TimeWindow | None = None
         self._requests = 0
-        self._whole: int | None = None
+        self._span = start, end
+        self._whole = 0
         self._counted = 0
 
     async def _step(self) -> TimeWindow:
         while self._spans:
             start, end = self._spans[-1]
             count = await self._count(start, end)
-            if self._whole is None:
-                self._whole = count
+            self._whole = max(self._whole, count)
             if count > self._most and end - start > TICK:
                 self._spans.pop()
                 middle = start + (end - start) / 2
                 self._spans += [(middle, end), (start, middle)]
                 continue
-            self._refuse_nonsense(count)
+            await self._believe(count)
             self._spans.pop()
             window, pending = TimeWindow(start, end, count), self._pending
             if pending is not None and pending.count + count <= self._most:
@@ -58,11 +61,18 @@ class WindowIterator(Walk[TimeWindow]):
         window, self._pending = self._pending, None
         return window
 
-    def _refuse_nonsense(self, count: int) -> None:
-        """A session on an edge is counted in up to three windows. A total that ignores the bounds is in all of them."""
-        if self._counted + count > 4 * (self._whole or 0) + self._most:
-            raise PaginationError("the server's totals do not follow the bounds", page=self._requests)
-        self._counted += count
+    async def _believe(self, count: int) -> None:
+        """Refuse totals that ignore the bounds, which would be halved for ever.
+
+        A session on an edge is counted in up to three windows, such a total in all of them. Sessions that came since
+        the whole was counted are no nonsense either, so it is counted again before anything is said.
+        """
+        counted, slack = self._counted + count, max(self._most, SLACK)
+        if counted > 4 * self._whole + slack:
+            self._whole = max(self._whole, await self._count(*self._span))
+            if counted > 4 * self._whole + slack:
+                raise PaginationError("the server's totals do not follow the bounds", page=self._requests)
+        self._counted = counted
 
     async def _count(self, start: datetime, end: datetime) -> int:
         # A tick early, because the server's start may be exclusive; its end may be inclusive, which counts too many.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from datetime import UTC, datetime, timedelta
 
 import attrs
@@ -218,3 +219,31 @@ def test_one_session_again_and_again_is_a_circle_where_nobody_counts() -> None:
     ledger.enter(numbered(0))
     with pytest.raises(PaginationError, match="repeats"):
         ledger.enter(numbered(0))
+
+
+@pytest.mark.parametrize(
+    ("total", "pages", "asked_again"),
+    [(7, 4, True), (7, 3, False), (7, None, False), (None, 4, False), (2, 1, False), (1, 1, False), (0, 0, False)],
+)
+def test_an_empty_page_is_doubted_once_where_totals_fit_together_and_tell_of_more(
+    total: int | None, pages: int | None, asked_again: bool
+) -> None:
+    ledger = Ledger()
+    ledger.enter(numbered(0, 1, pages=9))
+    empty = numbered(total=total, pages=pages)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        assert ledger.enter(empty) == ()
+        assert (ledger.number, ledger.ended, len(caught)) == ((1, False, 0) if asked_again else (2, True, total == 7))
+        if asked_again:
+            assert ledger.enter(empty) == ()
+            assert (ledger.number, ledger.ended, len(caught)) == (2, True, 1)
+
+
+def test_every_empty_page_is_doubted_anew() -> None:
+    ledger = Ledger()
+    for number in (0, 2):
+        ledger.enter(numbered(total=7, pages=4))
+        assert not ledger.ended
+        ledger.enter(numbered(number, number + 1, total=7, pages=4))
+    assert ledger.number == 2

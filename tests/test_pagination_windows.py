@@ -111,6 +111,13 @@ async def test_totals_that_ignore_the_bounds_are_refused_instead_of_halving_for_
     assert len(source.log) < 100
 
 
+async def test_sessions_that_come_while_windows_are_found_are_no_nonsense() -> None:
+    source = Source(sessions(3))
+    many = [session(number, 500_000_000 + number) for number in range(10, 6_000)]
+    source.meanwhile = lambda number: source.rows.extend(many) if number == 4 else None
+    assert follow_on(await cut(source, 2))
+
+
 @pytest.mark.parametrize(
     ("arguments", "error", "reason"),
     [
