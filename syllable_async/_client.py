@@ -6,16 +6,15 @@ import os
 import platform
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from types import TracebackType
-from typing import Any, ClassVar, NoReturn, Self, TypeVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, Self, TypeVar, cast
 
 import aiohttp
 import attrs
 import msgspec
-from cattrs.preconf.msgspec import MsgspecJsonConverter
 from tenacity import AsyncRetrying
 
 from ._connections import Connections
-from ._converter import DEFAULT, decode
+from ._converter import Converter, check_converter, decode
 from ._policy import RetryPolicy, Throttle, Time
 from ._replies import request_id
 from ._retry import Retrier
@@ -25,6 +24,9 @@ from ._trust import check_base_url, check_headers, check_key
 from ._wire import any_request
 
 __version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from cattrs.preconf.msgspec import MsgspecJsonConverter
 
 T = TypeVar("T")
 ENV_KEY = "SYLLABLESDK_API_KEY_HEADER"
@@ -48,7 +50,7 @@ class RawResponse:
     body: bytes = attrs.field(repr=False)
     request_id: str | None
     attempts: int
-    _converter: MsgspecJsonConverter = attrs.field(repr=False, eq=False, alias="converter")
+    _converter: Converter = attrs.field(repr=False, eq=False, alias="converter")
 
     def json(self) -> Any:
         """The body's JSON as dicts and lists; `ResponseValidationError` where it is none."""
@@ -108,9 +110,9 @@ class AsyncSyllableClient:
             timeout=_check_timeout(timeout),
             headers={**own, **check_headers(headers or {})},
         )
-        self._set_up(transport, _check_converter(converter), is_view=False)
+        self._set_up(transport, check_converter(converter), is_view=False)
 
-    def _set_up(self, transport: Transport, converter: MsgspecJsonConverter, *, is_view: bool) -> None:
+    def _set_up(self, transport: Transport, converter: Converter, *, is_view: bool) -> None:
         self._transport = transport
         self._converter = converter
         self._is_view = is_view
@@ -210,11 +212,3 @@ def _check_timeout(timeout: float | None) -> float | None:
     if timeout is not None and not (isinstance(timeout, int | float) and 0 < timeout < float("inf")):
         raise ValueError("timeout must be a positive number of seconds, or None")
     return timeout
-
-
-def _check_converter(converter: object) -> MsgspecJsonConverter:
-    if converter is None:
-        return DEFAULT
-    if not isinstance(converter, MsgspecJsonConverter):
-        raise TypeError("converter must come from make_converter()")
-    return converter

@@ -1,171 +1,25 @@
 """From a reply's bytes to a model, and back.
 
 cattrs is the meaning: every model has its hooks, and a hook that a user registers is honoured. msgspec is the fast
-path: where no user's hook is in the way it decodes straight into the attrs classes. A property test holds both equal.
+path, and the only one without a converter of the user's: so cattrs is imported by who asks for one, and nobody else
+pays the tenth of the import's time that it takes.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable
 from datetime import datetime
-from enum import Enum
-from types import GenericAlias, UnionType
-from typing import Any, TypeVar, Union, cast, get_args, get_origin
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
-import attrs
 import msgspec
-from cattrs import transform_error
-from cattrs.cols import list_structure_factory
-from cattrs.errors import BaseValidationError, CattrsError
-from cattrs.gen import make_dict_structure_fn
-from cattrs.preconf.msgspec import MsgspecJsonConverter, configure_converter
 
+from ._native import Misfit, load
 from .errors import ResponseValidationError
 
+if TYPE_CHECKING:
+    from cattrs.preconf.msgspec import MsgspecJsonConverter
+
 T = TypeVar("T")
-_Predicate = Callable[[Any], bool]
-_WRONG_REPLY = (msgspec.MsgspecError, CattrsError, ValueError, TypeError, LookupError, AttributeError, RecursionError)
-
-
-class _Converter(MsgspecJsonConverter):
-    """A `MsgspecJsonConverter` that knows which types a user's hooks touch, and decodes the others natively."""
-
-    def __init__(self, *args: Any, **options: Any) -> None:
-        self._touched: list[_Predicate] = []
-        self._loads: dict[Any, Callable[[bytes], Any]] = {}
-        super().__init__(*args, **options)
-        configure_converter(self)
-        self.register_structure_hook_factory(_is_attrs_class, _model_factory)
-        self.register_structure_hook_factory(_is_tuple_of, _tuple_factory)
-        self.register_structure_hook_factory(_is_optional, _optional_factory)
-        for leaf in (str, int, float, bool, datetime, Enum):
-            self.register_structure_hook(leaf, _strict)
-        self._touched.clear()  # these hooks mean what msgspec does
-
-    def get_loads_hook(self, cl: type[T]) -> Callable[[bytes], T]:
-        """The function that turns JSON bytes into a `cl`; cached until a hook is registered."""
-        hook = self._loads.get(cl)
-        if hook is None:
-            hook = self._slow_hook(cl) if self._is_touched(cl) else msgspec.json.Decoder(cl).decode
-            self._loads[cl] = hook
-        return hook
-
-    def _slow_hook(self, cl: type[T]) -> Callable[[bytes], T]:
-        def loads(body: bytes) -> T:
-            return self.structure(msgspec.json.decode(body), cl)
-
-        return loads
-
-    def _is_touched(self, cl: Any) -> bool:
-        return any(predicate(part) for part in _reachable(cl) for predicate in self._touched)
-
-    def _touch(self, predicate: _Predicate) -> None:
-        self._touched.append(predicate)
-        self._loads.clear()
-
-    def register_structure_hook(self, cl: Any, func: Any = None) -> Any:
-        """As in cattrs; replies with a `cl` anywhere in them are structured by cattrs from now on."""
-        if func is None:  # a decorator: the type stands in the function's return annotation
-            result = super().register_structure_hook(cl)
-            self._touch(lambda _: True)
-            return result
-        super().register_structure_hook(cl, func)
-        return self._touch(lambda part: part == cl or (_is_class(part) and _is_class(cl) and issubclass(part, cl)))
-
-    def register_structure_hook_func(self, check_func: _Predicate, func: Any) -> None:
-        """As in cattrs; replies with a type that `check_func` accepts are structured by cattrs from now on."""
-        super().register_structure_hook_func(check_func, func)
-        self._touch(check_func)
-
-    def register_structure_hook_factory(self, predicate: Any, factory: Any = None) -> Any:
-        """As in cattrs; replies with a type that `predicate` accepts are structured by cattrs from now on."""
-        self._touch(predicate)
-        return super().register_structure_hook_factory(predicate, factory)
-
-    def copy(self, *args: Any, **options: Any) -> _Converter:
-        """As in cattrs, with the user's hooks."""
-        other = super().copy(*args, **options)
-        other._touched = list(self._touched)
-        return other
-
-
-def _is_class(value: object) -> bool:
-    return isinstance(value, type)
-
-
-def _reachable(cl: Any, seen: set[Any] | None = None) -> set[Any]:
-    """Every type that stands in `cl`: itself, its fields', its arguments'."""
-    seen = set() if seen is None else seen
-    if cl in seen:
-        return seen
-    seen.add(cl)
-    parts: list[Any] = list(get_args(cl))
-    if _is_class(cl) and attrs.has(cl):
-        parts += [field.type for field in attrs.fields(attrs.resolve_types(cl))]
-    for part in parts:
-        if part is not Ellipsis:
-            _reachable(part, seen)
-    return seen
-
-
-def _strict(value: Any, cl: Any) -> Any:
-    """Leaves are judged by msgspec on both paths, so that neither is more lenient."""
-    return msgspec.convert(value, cl)
-
-
-def _is_attrs_class(cl: Any) -> bool:
-    return _is_class(cl) and attrs.has(cl)
-
-
-def _is_optional(cl: Any) -> bool:
-    return get_origin(cl) in {Union, UnionType} and type(None) in get_args(cl) and len(get_args(cl)) == 2
-
-
-def _is_tuple_of(cl: Any) -> bool:
-    return get_origin(cl) is tuple and get_args(cl)[1:] == (Ellipsis,)
-
-
-def _model_factory(cl: Any, converter: Any) -> Callable[[Any, Any], Any]:
-    fields = make_dict_structure_fn(cl, converter)
-
-    def structure(value: Any, _: Any) -> Any:
-        if not isinstance(value, dict):
-            raise msgspec.ValidationError(f"Expected `object`, got `{_json_type(value)}`")
-        return fields(cast("dict[str, Any]", value), cl)
-
-    return structure
-
-
-def _tuple_factory(cl: Any, converter: Any) -> Callable[[Any, Any], Any]:
-    many: Any = GenericAlias(list, get_args(cl)[:1])
-    items = list_structure_factory(many, converter)
-
-    def structure(value: Any, _: Any) -> Any:
-        if not isinstance(value, list | tuple):
-            raise msgspec.ValidationError(f"Expected `array`, got `{_json_type(value)}`")
-        return tuple(items(value, many))
-
-    return structure
-
-
-def _optional_factory(cl: Any, converter: Any) -> Callable[[Any, Any], Any]:
-    (some,) = (part for part in get_args(cl) if part is not type(None))
-    hook = converter.get_structure_hook(some)
-    return lambda value, _: None if value is None else hook(value, some)
-
-
-def _json_type(value: object) -> str:
-    names: dict[Any, str] = {
-        dict: "object",
-        list: "array",
-        str: "str",
-        bool: "bool",
-        int: "int",
-        float: "float",
-        type(None): "null",
-    }
-    return names.get(type(value), type(value).__name__)
+Converter: TypeAlias = "MsgspecJsonConverter | None"
 
 
 def make_converter() -> MsgspecJsonConverter:
@@ -174,13 +28,23 @@ def make_converter() -> MsgspecJsonConverter:
     Hooks registered on it are honoured for every reply: decoding leaves the native path for the types that a hook
     touches, and for those only.
     """
-    return _Converter(detailed_validation=True)
+    from ._hooks import HookedConverter  # noqa: PLC0415
+
+    return HookedConverter(detailed_validation=True)
 
 
-DEFAULT: MsgspecJsonConverter = make_converter()
+def check_converter(converter: object) -> Converter:
+    """A user's converter, or None: without hooks."""
+    if converter is None:
+        return None
+    from cattrs.preconf.msgspec import MsgspecJsonConverter  # noqa: PLC0415
+
+    if not isinstance(converter, MsgspecJsonConverter):
+        raise TypeError("converter must come from make_converter()")
+    return converter
 
 
-def decode(body: bytes, cls: type[T], converter: MsgspecJsonConverter = DEFAULT) -> T:
+def decode(body: bytes, cls: type[T], converter: Converter = None) -> T:
     """The one way from a reply's body to a model.
 
     Args:
@@ -191,31 +55,16 @@ def decode(body: bytes, cls: type[T], converter: MsgspecJsonConverter = DEFAULT)
     Raises:
         ResponseValidationError: with the path and the types, never a value.
     """
-    try:
-        return converter.get_loads_hook(cls)(body)
-    except _WRONG_REPLY as error:
-        text, path = _explain(error)
-    # Raised here and not above: the cause may quote the reply, and would stay behind as context; so would the body.
-    del body
-    raise ResponseValidationError(getattr(cls, "__name__", str(cls)), path, text)
+    if converter is None:
+        result = load(body, cls)
+    else:
+        from ._hooks import load_hooked  # noqa: PLC0415
 
-
-def _explain(problem: BaseException) -> tuple[str, str]:
-    if isinstance(problem, BaseValidationError):
-        first = transform_error(problem, format_exception=lambda error, _: _describe(error))[0]
-        text, _, path = first.rpartition(" @ ")
-        return text, path
-    text, _, path = _describe(problem).partition(" - at `")
-    return text, path.rstrip("`") or "$"
-
-
-def _describe(error: BaseException) -> str:
-    """What msgspec says, without quoted values; of another error (a user's hook, say) only the class."""
-    if isinstance(error, KeyError):
-        return f"Object missing required field `{error.args[0]}`"
-    if isinstance(error, msgspec.MsgspecError):
-        return re.sub(r"""\s*(['"]).*\1""", "", str(error), flags=re.DOTALL)
-    return type(error).__name__
+        result = load_hooked(body, cls, converter)
+    if isinstance(result, Misfit):
+        del body  # the frames of an error stay behind, and their locals
+        raise ResponseValidationError(getattr(cls, "__name__", str(cls)), result.path, result.problem)
+    return result
 
 
 def to_dict(model: Any) -> dict[str, Any]:

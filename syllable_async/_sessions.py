@@ -8,10 +8,9 @@ from datetime import datetime
 from functools import partial
 from typing import TypeVar
 
-from cattrs.preconf.msgspec import MsgspecJsonConverter
 from tenacity import AsyncRetrying
 
-from ._converter import decode
+from ._converter import Converter, decode
 from ._filenames import stem
 from ._pagination import Pager
 from ._policy import RetryPolicy
@@ -57,7 +56,7 @@ class Sessions:
     came, `ResponseValidationError` where it does not fit. Wrong arguments are refused before anything is sent.
     """
 
-    def __init__(self, transport: Transport, converter: MsgspecJsonConverter) -> None:
+    def __init__(self, transport: Transport, converter: Converter) -> None:
         self._transport = transport
         self._converter = converter
 

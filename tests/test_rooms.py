@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import os
 import statistics
+import subprocess
 import sys
 from pathlib import Path
 
@@ -18,7 +19,9 @@ ROOMS: dict[str, tuple[int, set[str]]] = {
     "errors": (0, set()),
     "models": (0, {"attrs"}),
     "_wire": (0, {"attrs"}),
-    "_converter": (1, {"attrs", "cattrs", "msgspec"}),
+    "_native": (1, {"msgspec"}),
+    "_hooks": (2, {"attrs", "cattrs", "msgspec"}),
+    "_converter": (3, {"cattrs", "msgspec"}),
     "_replies": (1, {"msgspec"}),
     "_trust": (1, {"yarl"}),
     "_failures": (1, {"aiohttp"}),
@@ -42,7 +45,7 @@ ROOMS: dict[str, tuple[int, set[str]]] = {
     "_recordings": (3, set()),
     "_transport": (3, {"aiohttp", "attrs", "tenacity", "yarl"}),
     "_streams": (4, {"aiohttp", "attrs", "yarl"}),
-    "_sessions": (5, {"cattrs", "tenacity", "yarl"}),
+    "_sessions": (5, {"tenacity", "yarl"}),
     "_client": (6, {"aiohttp", "attrs", "cattrs", "msgspec", "tenacity"}),
     "__init__": (7, set()),
 }
@@ -90,6 +93,11 @@ def test_imports_go_down(module: str) -> None:
 def test_engines_see_no_network(module: str) -> None:
     ours, _ = imports(PACKAGE / f"{module}.py")
     assert ours <= BELOW_ENGINES
+
+
+def test_cattrs_is_imported_by_who_registers_hooks_alone() -> None:
+    code = "import sys, syllable_async; syllable_async.AsyncSyllableClient('key'); sys.exit('cattrs' in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_the_fake_shares_nothing_with_the_client() -> None:

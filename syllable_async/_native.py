@@ -1,0 +1,55 @@
+"""From JSON straight into the attrs classes, by msgspec alone."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Hashable
+from functools import lru_cache
+from typing import Any, NamedTuple, TypeVar, cast
+
+import msgspec
+
+T = TypeVar("T")
+WRONG_REPLY = (msgspec.MsgspecError, ValueError, TypeError, LookupError, AttributeError, RecursionError)
+"""What a reply that does not fit raises, in msgspec or in a hook."""
+
+
+class Misfit(NamedTuple):
+    """What is wrong with a reply, and where. A value and no exception: a cause or context may quote the reply."""
+
+    problem: str
+    path: str
+
+
+def load(body: bytes, cls: type[T]) -> T | Misfit:
+    """A `cls` from JSON, or why not."""
+    try:
+        return native(cls)(body)
+    except WRONG_REPLY as error:
+        return misfit(error)
+
+
+def native(cls: type[T]) -> Callable[[bytes], T]:
+    """The function that turns JSON bytes into a `cls`."""
+    decoder: Callable[[bytes], T] = _decoder(cast("Hashable", cls))
+    return decoder
+
+
+@lru_cache(256)
+def _decoder(cls: Any) -> Callable[[bytes], Any]:
+    return msgspec.json.Decoder(cls).decode
+
+
+def misfit(error: BaseException) -> Misfit:
+    """What msgspec, or a hook, says of a reply."""
+    problem, _, path = describe(error).partition(" - at `")
+    return Misfit(problem, path.rstrip("`") or "$")
+
+
+def describe(error: BaseException) -> str:
+    """What msgspec says, without quoted values; of another error (a user's hook, say) only the class."""
+    if isinstance(error, KeyError):
+        return f"Object missing required field `{error.args[0]}`"
+    if isinstance(error, msgspec.MsgspecError):
+        return re.sub(r"""\s*(['"]).*\1""", "", str(error), flags=re.DOTALL)
+    return type(error).__name__
