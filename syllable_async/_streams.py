@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import warnings
 from collections.abc import Callable, Collection, Mapping
 from functools import partial
@@ -14,6 +13,7 @@ from yarl import URL
 from ._body import Body
 from ._connections import AS_WE_SAY
 from ._failures import FAILURES, connection_error
+from ._limit import Limit
 from ._policy import Call
 from ._transport import KEY_HEADER, Transport
 from ._trust import check_recording_url, same_origin
@@ -63,7 +63,7 @@ class Opening:
         call.sent += 1
         transport.connections.enter(call)
         try:
-            async with asyncio.timeout(transport.timeout):
+            with Limit(transport.timeout):
                 outcome = await self._follow(session, headers, key)
         except TimeoutError:
             outcome = transport.timed_out(self.request, call, "timeout", transport.timeout)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import re
 import time
@@ -20,6 +19,7 @@ from yarl import URL
 from ._body import Body
 from ._connections import AS_WE_SAY, Connections
 from ._failures import FAILURES, connection_error
+from ._limit import Limit
 from ._policy import Call, Clock, RetryPolicy
 from ._replies import status_error
 from ._retry import Retrier
@@ -104,7 +104,7 @@ class Transport:
         self.connections.enter(call)
         outcome: Reply | SyllableError
         try:
-            async with asyncio.timeout(seconds):
+            with Limit(seconds):
                 outcome = await self._send(session, request, call, key)
         except TimeoutError:
             outcome = self.timed_out(request, call, limit, call.deadline if limit == "deadline" else seconds)
@@ -165,7 +165,7 @@ class Transport:
 
     async def _wait_for_slot(self, seconds: float | None) -> bool:
         try:
-            async with asyncio.timeout(seconds):
+            with Limit(seconds):
                 return await self.connections.slots.acquire()
         except TimeoutError:
             return False

@@ -24,6 +24,7 @@ ROOMS: dict[str, tuple[int, set[str]]] = {
     "_converter": (3, {"cattrs", "msgspec"}),
     "_replies": (1, {"msgspec"}),
     "_trust": (1, {"yarl"}),
+    "_limit": (1, set()),
     "_failures": (1, {"aiohttp"}),
     "_body": (1, {"aiohttp"}),
     "_connections": (2, {"aiohttp"}),
