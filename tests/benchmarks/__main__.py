@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.benchmarks import jobs
-from tests.benchmarks.harness import Sample, spread
+from tests.benchmarks.harness import Crew, Sample, spread
 from tests.benchmarks.jobs import Job
 from tests.benchmarks.server import MIB, running
 
@@ -75,9 +75,9 @@ def main() -> int:
     versions = {"Python": platform.python_version(), **{name: version(name) for name in PACKAGES}}
     print(", ".join(f"{name} {number}" for name, number in versions.items()))
     rows: list[dict[str, Any]] = []
-    with running() as url:
+    with running() as url, Crew() as crew:
         for job in chosen:
-            rows.append(summary(job, (job.quick() if asked.quick else job).run(url)))
+            rows.append(summary(job, job.quick().run(url, crew) if asked.quick else job.run(url)))
             if asked.quick:
                 print(f"works: {job.title}", flush=True)
             else:

@@ -11,8 +11,7 @@ import json
 import statistics
 import subprocess
 import sys
-from collections.abc import Callable, Generator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, Self
 
@@ -24,11 +23,16 @@ Sample = dict[str, float]
 
 @attrs.frozen
 class Work:
-    """What one contestant does in a round: a function of `worker`, how often, and its other arguments."""
+    """What one contestant does in a round: a function of `worker`, how often, and its other arguments.
+
+    Attributes:
+        who: the contestant, where its name in the table says something else.
+    """
 
     kind: str
     count: int = 1
     arguments: Mapping[str, Any] = attrs.field(factory=dict[str, Any])
+    who: str = ""
 
     def less(self, divisor: int) -> Self:
         return attrs.evolve(self, count=max(1, self.count // divisor))
@@ -76,22 +80,30 @@ class Worker:
         whole: Sample = json.loads(line)
         return {**whole, "wall": whole["wall"] / work.count, "cpu": whole["cpu"] / work.count}
 
+    def dismiss(self) -> None:
+        self._process.communicate()
+
+
+class Crew:
+    """The processes of one generation; those that are hired twice are the same."""
+
+    def __init__(self) -> None:
+        self._workers: dict[tuple[str, str, str], Worker] = {}
+
+    def hire(self, works: Mapping[str, Work], url: str) -> dict[str, Callable[[], Sample]]:
+        """A process for each contestant, ready to do its work."""
+        for name, work in works.items():
+            who = work.who or name
+            if (name, who, url) not in self._workers:
+                self._workers[name, who, url] = Worker(who, url)
+        return {name: partial(self._workers[name, work.who or name, url], work) for name, work in works.items()}
+
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._process.communicate()
-
-
-@contextmanager
-def workers(works: Mapping[str, Work], url: str, *, warm: bool) -> Generator[dict[str, Callable[[], Sample]]]:
-    """A fresh process for each contestant, its caches and connections warm if asked for."""
-    with ExitStack() as stack:
-        started = {name: stack.enter_context(Worker(name, url)) for name in works}
-        if warm:
-            for name, worker in started.items():
-                worker(works[name].less(10))
-        yield {name: partial(worker, works[name]) for name, worker in started.items()}
+        for worker in self._workers.values():
+            worker.dismiss()
 
 
 def in_turn(turns: Mapping[str, Callable[[], Sample]], rounds: int) -> dict[str, list[Sample]]:

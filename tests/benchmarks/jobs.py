@@ -5,11 +5,12 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from typing import Any
 
 import attrs
 
-from tests.benchmarks.harness import Goal, Sample, Work, in_turn, workers
+from tests.benchmarks.harness import Crew, Goal, Sample, Work, in_turn
 from tests.benchmarks.server import KEY, LARGEST, MIB, ROWS
 
 
@@ -33,20 +34,24 @@ class Job:
     path: str = ""
     turns: Mapping[str, Callable[[], Sample]] | None = None
 
-    def run(self, url: str) -> dict[str, list[Sample]]:
+    def run(self, url: str, crew: Crew | None = None) -> dict[str, list[Sample]]:
+        """Every generation with processes of its own, or all with those of `crew`."""
         if self.turns is not None:
             return in_turn(self.turns, self.rounds * self.generations)
         samples: dict[str, list[Sample]] = {name: [] for name in self.works}
         for _ in range(self.generations):
-            with workers(self.works, url + self.path, warm=not self.cold) as turns:
-                for name, found in in_turn(turns, self.rounds).items():
+            with ExitStack() as stack:
+                hired = crew or stack.enter_context(Crew())
+                if not self.cold:  # caches and connections are warm then
+                    in_turn(hired.hire({name: work.less(10) for name, work in self.works.items()}, url + self.path), 1)
+                for name, found in in_turn(hired.hire(self.works, url + self.path), self.rounds).items():
                     samples[name] += found
         return samples
 
     def quick(self) -> Job:
         """The same once, and as little of it as shows that it works."""
         works = {name: work.less(40) for name, work in self.works.items()}
-        return attrs.evolve(self, works=works, generations=1, rounds=1)
+        return attrs.evolve(self, works=works, generations=1, rounds=1, cold=True)
 
 
 def calls(title: str, work: Work, *goals: Goal, **options: Any) -> Job:
@@ -100,6 +105,7 @@ def everything() -> list[Job]:
             rounds=1,
             path="/after/25",
         ),
+        *engines(),
         Job(
             title="recording, 256 MiB: iterate",
             works={name: Work("iterate", 256) for name in ("floor", "ours", "vendor")},
@@ -123,6 +129,21 @@ def everything() -> list[Job]:
             rounds=1,
             cold=True,
         ),
+    ]
+
+
+def engines() -> list[Job]:
+    """The walks alone, over a source that takes 25 ms a page."""
+
+    def pair(title: str, slow: dict[str, int], fast: dict[str, int], at_least: float) -> Job:
+        works = {"one": Work("engine", 200, slow, who="ours"), "eight": Work("engine", 200, fast, who="ours")}
+        goal = Goal("one", "eight", "wall", at_least=at_least)
+        return Job(title=title, works=works, goals=[goal], generations=1, rounds=3)
+
+    plain, windows = "prefetch", "windows"
+    return [
+        pair("walk without a network: prefetch 0 and 8", {plain: 0}, {plain: 8}, 6.5),
+        pair("snapshots without a network: 1 window and 8", {windows: 1}, {windows: 8}, 6),
     ]
 
 

@@ -9,7 +9,6 @@ import asyncio
 import json
 import os
 import re
-import signal
 import socket
 import subprocess
 import sys
@@ -150,7 +149,7 @@ async def serve() -> None:
         async with await loop.create_server(lambda: Connection(recording, sending), sock=listener):
             print(listener.getsockname()[1], flush=True)
             stop = asyncio.Event()
-            loop.add_signal_handler(signal.SIGTERM, stop.set)
+            loop.add_reader(sys.stdin, stop.set)  # its end: whoever started this is gone
             await stop.wait()
 
 
@@ -158,12 +157,12 @@ async def serve() -> None:
 def running() -> Generator[str]:
     """The server in a process of its own; its URL."""
     command = [sys.executable, "-m", "tests.benchmarks.server"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         try:
             yield f"http://127.0.0.1:{process.stdout.readline().strip()}"
         finally:
-            process.terminate()
+            process.communicate()
 
 
 if __name__ == "__main__":

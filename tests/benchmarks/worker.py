@@ -70,6 +70,15 @@ async def walk(who: Contestant, *, count: int, limit: int, prefetch: int) -> Non
     assert seen == limit * count
 
 
+async def engine(_: Contestant, *, count: int, prefetch: int = 0, windows: int = 0) -> None:
+    """So many pages of 10 from a local source that takes 25 ms for each: plainly, or in windows side by side."""
+    from tests.benchmarks import walks
+
+    fetch, total = walks.source(count * 10, 0.025), count * 10
+    walk = walks.side_by_side(fetch, total, 10, windows) if windows else walks.plain(fetch, 10, prefetch)
+    assert await walk == total
+
+
 async def iterate(who: Contestant, *, count: int) -> None:
     """One recording of so many MiB."""
     assert await who.iterate(count * MIB) == count * MIB
@@ -86,6 +95,7 @@ WORK: dict[str, Callable[..., Awaitable[None]]] = {
     "sessions": sessions,
     "decode": decode,
     "walk": walk,
+    "engine": engine,
     "iterate": iterate,
     "save": save,
 }
