@@ -11,13 +11,12 @@ from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, Self, TypeVar, cast
 import aiohttp
 import attrs
 import msgspec
-from tenacity import AsyncRetrying
 
 from ._connections import Connections
 from ._converter import Converter, check_converter, decode
 from ._policy import RetryPolicy, Throttle, Time
 from ._replies import request_id
-from ._retry import Retrier
+from ._retry import Retrier, check_policy
 from ._sessions import Sessions
 from ._transport import KeySource, Transport
 from ._trust import check_base_url, check_headers, check_key
@@ -27,6 +26,7 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from cattrs.preconf.msgspec import MsgspecJsonConverter
+    from tenacity import AsyncRetrying
 
 T = TypeVar("T")
 ENV_KEY = "SYLLABLESDK_API_KEY_HEADER"
@@ -106,7 +106,11 @@ class AsyncSyllableClient:
             base=base,
             key=_key_source(api_key),
             connections=Connections(session),
-            retrier=Retrier(_check_policy(retries) or RetryPolicy(), Throttle(self._time.clock), self._time.sleep),
+            retrier=Retrier(
+                check_policy(RetryPolicy() if retries is None else retries),
+                Throttle(self._time.clock),
+                self._time.sleep,
+            ),
             timeout=_check_timeout(timeout),
             headers={**own, **check_headers(headers or {})},
         )
@@ -170,7 +174,7 @@ class AsyncSyllableClient:
         view = object.__new__(type(self))
         transport = attrs.evolve(
             old,
-            retrier=old.retrier.using(_check_policy(retries)),
+            retrier=old.retrier.using(retries),
             timeout=old.timeout if timeout is None else _check_timeout(timeout),
             headers={**old.headers, **check_headers(headers or {})},
         )
@@ -200,12 +204,6 @@ def _key_source(api_key: object) -> KeySource:
     if not key:
         raise ValueError(f"no API key: give api_key, or set the environment variable {ENV_KEY}")
     return check_key(key)
-
-
-def _check_policy(retries: object) -> RetryPolicy | AsyncRetrying | None:
-    if retries is None or isinstance(retries, RetryPolicy | AsyncRetrying):
-        return retries
-    raise TypeError("retries must be a RetryPolicy or a tenacity AsyncRetrying")
 
 
 def _check_timeout(timeout: float | None) -> float | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Self
 
 import attrs
@@ -161,12 +161,23 @@ def _moment(name: str, value: datetime | str | None) -> None:
     if isinstance(value, datetime):
         if value.utcoffset() is None:
             raise ValueError(f"{name} has no time zone; it must be aware, for example datetime.now(UTC)")
+        try:
+            _iso(value)
+        except OverflowError:
+            raise ValueError(f"{name} is before the year 1 or after 9999 in UTC") from None
     elif value is not None and not isinstance(value, str):
         raise TypeError(f"{name} must be a datetime or an ISO 8601 str, not {type(value).__name__}")
 
 
 def _iso(value: datetime | str) -> str:
-    return value if isinstance(value, str) else value.isoformat()
+    if isinstance(value, str):
+        return value
+    offset = value.utcoffset()
+    if offset is not None and offset % timedelta(
+        minutes=1
+    ):  # as zones had before 1900; RFC 3339 knows no seconds there
+        value = value.astimezone(UTC)
+    return value.isoformat()
 
 
 def _string(name: str, value: str | None) -> str | None:

@@ -6,19 +6,20 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from inspect import isawaitable
-from typing import Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, cast
 
 import attrs
-from tenacity import AsyncRetrying, RetryCallState, stop_after_attempt, wait_random_exponential
 
 from ._policy import Call, RetryPolicy, Sleep, Throttle
 from ._wire import Request
 from .errors import APIError, RateLimitError, SyllableConnectionError, SyllableError, SyllableTimeoutError
 
+if TYPE_CHECKING:
+    from tenacity import AsyncRetrying, RetryCallState
+
 T = TypeVar("T")
 logger = logging.getLogger("syllable_async")
-
-
+Retries: TypeAlias = "RetryPolicy | AsyncRetrying | None"
 Attempt = Callable[[Call], Awaitable[T]]
 
 
@@ -48,9 +49,9 @@ class Retrier:
             raise failure
         return await self._again(attempt, call, request, failure)
 
-    def using(self, policy: RetryPolicy | AsyncRetrying | None) -> Retrier:
+    def using(self, policy: Retries) -> Retrier:
         """The same brakes with another policy; None: this one."""
-        return self if policy is None else attrs.evolve(self, policy=policy)
+        return self if policy is None else attrs.evolve(self, policy=check_policy(policy))
 
     @property
     def rules(self) -> RetryPolicy:
@@ -93,8 +94,11 @@ class Retrier:
         return result
 
     def _recipe(self, judge: _Judge) -> AsyncRetrying:
+        # Imported by the first retry: it is a fifteenth of the package's import, and most calls never fail.
+        from tenacity import AsyncRetrying, stop_after_attempt, wait_random_exponential  # noqa: PLC0415
+
         rules: dict[str, Any] = {"sleep": self.sleep, "reraise": True, "retry_error_callback": None}
-        if isinstance(self.policy, AsyncRetrying):
+        if not isinstance(self.policy, RetryPolicy):
             users = self.policy
             judge.before_sleep = users.before_sleep
             return users.copy(
@@ -132,8 +136,19 @@ class StreamRetrier:
         return await self.retrier.run(next_attempt, self.request, deadline=False)
 
 
+def check_policy(policy: object) -> RetryPolicy | AsyncRetrying:
+    """A user's policy; `TypeError` where it is none."""
+    if isinstance(policy, RetryPolicy):
+        return policy
+    from tenacity import AsyncRetrying  # noqa: PLC0415
+
+    if isinstance(policy, AsyncRetrying):
+        return policy
+    raise TypeError(f"retries must be a RetryPolicy or a tenacity AsyncRetrying, not {type(policy).__name__}")
+
+
 _DEFAULT = RetryPolicy()
-_Rule = Callable[[RetryCallState], Any]
+_Rule = Callable[["RetryCallState"], Any]
 
 
 class _Judge:

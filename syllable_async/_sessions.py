@@ -8,15 +8,12 @@ from datetime import datetime
 from functools import partial
 from typing import TypeVar
 
-from tenacity import AsyncRetrying
-
 from ._converter import Converter, decode
 from ._filenames import stem
 from ._pagination import Pager
-from ._policy import RetryPolicy
 from ._query import ListQuery
 from ._recordings import RecordingStream
-from ._retry import StreamRetrier
+from ._retry import Retries, StreamRetrier
 from ._streams import Opening
 from ._transport import Transport
 from ._trust import check_recording_url, check_token, own_token
@@ -36,7 +33,6 @@ from .models import (
 )
 
 T = TypeVar("T")
-Retries = RetryPolicy | AsyncRetrying | None
 
 _LIST = "/api/v1/sessions/"
 _BY_ID = "/api/v1/sessions/{session_id}"
@@ -206,7 +202,9 @@ class Sessions:
         urls = (await self.generate_recording_urls(session_id, retries=retries)).recordings or ()
         openings = [self._opening(url, allow_hosts) for url in urls]
         return tuple(
-            self._stream(opening, stem(session_id, index), retries, partial(self._mint, session_id, index, allow_hosts))
+            self._stream(
+                opening, stem(session_id, index), retries, partial(self._mint, session_id, index, allow_hosts, retries)
+            )
             for index, opening in enumerate(openings)
         )
 
@@ -217,8 +215,8 @@ class Sessions:
         timeout, clock = self._transport.timeout, self._transport.retrier.throttle.clock
         return RecordingStream(opening, retrier=retrier, timeout=timeout, mint=mint, name=name, clock=clock)
 
-    async def _mint(self, session_id: str, index: int, allow_hosts: Collection[str]) -> Opening:
-        urls = (await self.generate_recording_urls(session_id)).recordings or ()
+    async def _mint(self, session_id: str, index: int, allow_hosts: Collection[str], retries: Retries) -> Opening:
+        urls = (await self.generate_recording_urls(session_id, retries=retries)).recordings or ()
         if index >= len(urls):
             raise RecordingError("the session no longer has this recording")
         return self._opening(urls[index], allow_hosts)

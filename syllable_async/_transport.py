@@ -13,16 +13,15 @@ from urllib.parse import quote_plus
 
 import aiohttp
 import attrs
-from tenacity import AsyncRetrying
 from yarl import URL
 
 from ._body import Body
 from ._connections import AS_WE_SAY, Connections
 from ._failures import FAILURES, connection_error
 from ._limit import Limit
-from ._policy import Call, Clock, RetryPolicy
+from ._policy import Call, Clock
 from ._replies import status_error
-from ._retry import Retrier
+from ._retry import Retrier, Retries
 from ._trust import key_problem
 from ._wire import Reply, Request
 from .errors import (
@@ -58,7 +57,7 @@ class Transport:
     headers: Mapping[str, str]
     wall_clock: Clock = time.time
 
-    def send(self, request: Request, retries: RetryPolicy | AsyncRetrying | None = None) -> Awaitable[Reply]:
+    def send(self, request: Request, retries: Retries = None) -> Awaitable[Reply]:
         """The whole reply of a successful call; anything else is raised."""
         return self.retrier.using(retries).run(partial(self._attempt, request), request)
 

@@ -99,6 +99,15 @@ def test_settings_that_cannot_be_are_refused_without_showing_secrets(name: str) 
     assert str(caught.value)
 
 
+async def test_a_call_refuses_retries_of_another_kind_before_it_sends(client: Client, server: FakeSyllable) -> None:
+    wrong: Any = 3
+    with pytest.raises(TypeError, match="retries must be a RetryPolicy"):
+        await client.sessions.get_by_id("a", retries=wrong)
+    with pytest.raises(TypeError, match="retries must be a RetryPolicy"):
+        client.sessions.stream_recording("a", retries=wrong)
+    assert not server.requests
+
+
 def test_no_key_at_all_names_the_variable(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("SYLLABLESDK_API_KEY_HEADER", raising=False)
     with pytest.raises(ValueError, match="SYLLABLESDK_API_KEY_HEADER"):
@@ -381,6 +390,19 @@ async def test_a_cut_recording_is_resumed(client: Client, server: FakeSyllable, 
     assert b"".join([chunk async for chunk in recording]) == server.recordings(name)[0]
     server.faults.assert_all_met()
     assert len(server.requests.to("sessions.stream_recording")) == 3
+
+
+async def test_a_recording_is_minted_again_by_the_policy_it_was_asked_for_with(
+    client: Client, server: FakeSyllable
+) -> None:
+    name = voiced(server)
+    (recording,) = await client.sessions.recordings(name, retries=RetryPolicy(max_attempts=1))
+    server.faults.add("sessions.stream_recording", faults.status(401))
+    server.faults.add("sessions.generate_recording_urls", faults.status(503))
+    with pytest.raises(InternalServerError):
+        await recording.save(Path("nowhere"))
+    server.faults.assert_all_met()
+    assert len(server.requests.to("sessions.generate_recording_urls")) == 2
 
 
 async def test_a_session_without_recordings_has_none(client: Client, server: FakeSyllable) -> None:

@@ -14,6 +14,7 @@ from syllable_async._pagination import ListQuery
 from syllable_async._query import instant
 from syllable_async.models import OrderByDirection, SessionProperties
 
+TIMES = st.datetimes(datetime.min + timedelta(days=2), datetime.max - timedelta(days=2), timezones=st.timezones())
 NOON = datetime(2026, 5, 1, 12, tzinfo=UTC)
 
 
@@ -106,8 +107,20 @@ def test_only_a_time_with_an_offset_is_an_instant() -> None:
             instant("start", text)
 
 
+def test_an_offset_with_seconds_is_sent_in_utc() -> None:
+    old = timezone(timedelta(minutes=19, seconds=32))  # Amsterdam until 1937
+    query = ListQuery.make(start_datetime=datetime(1900, 1, 1, 12, tzinfo=old))
+    assert query.pairs() == [("start_datetime", "1900-01-01T11:40:28+00:00")]
+    with pytest.raises(ValueError, match="start_datetime is before the year 1 or after 9999 in UTC"):
+        ListQuery.make(start_datetime=datetime.min.replace(tzinfo=old))
+
+
 @settings(derandomize=True, max_examples=200, deadline=None)
-@given(st.lists(st.tuples(st.text(), st.text())), st.integers(0), st.datetimes(timezones=st.timezones()))
+@given(
+    st.lists(st.tuples(st.text(), st.text())),
+    st.integers(0),
+    st.datetimes(datetime(2, 1, 1), datetime(9998, 1, 1), timezones=st.timezones()),
+)
 def test_the_wire_form_can_be_read_back(search: list[tuple[str, str]], page: int, start: datetime) -> None:
     search = [(name, value) for name, value in search if max(name + value, default="") < "\ud800"]
     query = ListQuery.make(
@@ -120,4 +133,7 @@ def test_the_wire_form_can_be_read_back(search: list[tuple[str, str]], page: int
     assert read == query.pairs()
     assert [value for name, value in read if name == "search_fields"] == [name for name, _ in search]
     sent = datetime.fromisoformat(dict(read)["start_datetime"])
-    assert (sent.replace(tzinfo=None), sent.utcoffset()) == (start.replace(tzinfo=None), start.utcoffset())
+    offset = start.utcoffset()
+    assert offset is not None
+    assert sent == start.astimezone(UTC)
+    assert sent.utcoffset() == (timedelta(0) if offset % timedelta(minutes=1) else offset)

@@ -96,9 +96,11 @@ def test_engines_see_no_network(module: str) -> None:
     assert ours <= BELOW_ENGINES
 
 
-def test_cattrs_is_imported_by_who_registers_hooks_alone() -> None:
-    code = "import sys, syllable_async; syllable_async.AsyncSyllableClient('key'); sys.exit('cattrs' in sys.modules)"
-    subprocess.run([sys.executable, "-c", code], check=True)
+def test_cattrs_is_imported_for_hooks_and_tenacity_for_retries_alone() -> None:
+    code = "import sys, syllable_async; syllable_async.AsyncSyllableClient('key'); print({*sys.modules} & {*sys.argv})"
+    command = [sys.executable, "-c", code, "cattrs", "tenacity"]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    assert done.stdout == "set()\n"
 
 
 def test_the_fake_shares_nothing_with_the_client() -> None:
