@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections import Counter
+from collections.abc import AsyncIterator, Callable
 
 import pytest
 import pytest_asyncio
@@ -18,6 +19,32 @@ settings.register_profile(
 )
 settings.register_profile("long", settings.get_profile("default"), max_examples=2_000)
 settings.load_profile("default")
+
+
+@pytest.fixture
+def counted(record_property: Callable[[str, object], None]) -> Callable[[str, int], None]:
+    """Tell the summary that this test ran so many of something."""
+    return lambda what, number: record_property("counted", (what, number))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say how many cells of the matrix ran (one that ran over http and https counts once, and passed if both did), how
+    much else that stands in no number of tests, and why something was left out."""
+    cells: dict[str, set[object]] = {"passed": set(), "failed": set()}
+    total = Counter[str]()
+    for outcome, names in cells.items():
+        for report in terminalreporter.stats.get(outcome, []):
+            for name, value in report.user_properties:
+                if name == "cell":
+                    names.add(value)
+                elif name == "counted" and outcome == "passed":
+                    total[value[0]] += value[1]
+    if ran := cells["passed"] | cells["failed"]:
+        terminalreporter.write_line(f"matrix: {len(ran)} cells run, {len(ran - cells['failed'])} passed")
+    if total:
+        terminalreporter.write_line(f"passed: {', '.join(f'{number:,} {what}' for what, number in total.items())}")
+    for reason in {report.longrepr[2] for report in terminalreporter.stats.get("skipped", [])}:
+        terminalreporter.write_line(reason)
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import warnings
 from collections import Counter
+from collections.abc import Callable
 from random import Random
 
 import attrs
@@ -78,9 +79,12 @@ def test_a_snapshot_loses_and_doubles_nothing_at_length(story: Schedule) -> None
 
 
 @pytest.mark.parametrize("count", [300, pytest.param(30_000, marks=pytest.mark.long)])
-def test_a_snapshot_loses_and_doubles_nothing_in_random_stories(count: int) -> None:
+def test_a_snapshot_loses_and_doubles_nothing_in_random_stories(
+    count: int, counted: Callable[[str, int], None]
+) -> None:
     for number in range(count):
         exact(drawn(Random(number)))
+    counted("random stories of a snapshot", count)
 
 
 def test_the_same_stories_find_what_a_naive_walker_loses_and_doubles() -> None:

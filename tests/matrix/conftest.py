@@ -29,16 +29,3 @@ def certificates(ca: trustme.CA) -> Iterator[Certificates]:
         patch.setattr(aiohttp.connector, "_SSL_CONTEXT_VERIFIED", trusted)
         yield named
     gc.unfreeze()
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Say how many cells ran: a cell that ran over http and https counts once, and passed if both did."""
-    ran: set[object] = set()
-    failed: set[object] = set()
-    for outcome in ("passed", "failed"):
-        for report in terminalreporter.stats.get(outcome, []):
-            cells = {value for name, value in report.user_properties if name == "cell"}
-            ran |= cells
-            failed |= cells if outcome == "failed" else set()
-    if ran:
-        terminalreporter.write_line(f"matrix: {len(ran)} cells run, {len(ran - failed)} passed")

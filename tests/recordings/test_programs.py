@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import tempfile
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -93,18 +94,19 @@ def run_programs(count: int) -> Counter[str]:
 
     with asyncio.Runner() as runner:
         run()
-    print(f"\n{count} programs: {dict(tally.most_common())}")
     return tally
 
 
-def test_no_program_makes_wrong_bytes_and_a_naive_client_does() -> None:
+def test_no_program_makes_wrong_bytes_and_a_naive_client_does(counted: Callable[[str, int], None]) -> None:
     tally = run_programs(200)
+    counted("fault programs", 200)
     assert tally["whole, resumed"] > 30
     assert tally["naive: WRONG"] > 5
 
 
 @pytest.mark.long
-def test_thousands_of_programs_make_no_wrong_bytes() -> None:
+def test_thousands_of_programs_make_no_wrong_bytes(counted: Callable[[str, int], None]) -> None:
     tally = run_programs(6000)
+    counted("fault programs", 6000)
     assert tally["whole, resumed"] > 750
     assert tally["naive: WRONG"] > 300

@@ -55,6 +55,7 @@ async def test_cut_at_every_offset(
     framing: Framing,
     end: End,
     etag: str | None,
+    counted: Callable[[str, int], None],
 ) -> None:
     play = Play(Origin(Version(DATA, etag)))
     async with FaultServer([], tls=server_tls if scheme == "https" else None, always=[play]) as server:
@@ -63,11 +64,12 @@ async def test_cut_at_every_offset(
                 play.origin = Origin(Version(DATA, etag), Step(framing=framing, end=end, send=sent))
                 assert await downloaded(client) == DATA
                 assert len(play.origin.requests) == 2
+                counted("cuts of a recording", 1)
         assert await server.closed()
 
 
 @pytest.mark.long
-def test_random_programs_on_sockets(timeless: type[AsyncSyllableClient]) -> None:
+def test_random_programs_on_sockets(timeless: type[AsyncSyllableClient], counted: Callable[[str, int], None]) -> None:
     """As in the process, with aiohttp and TCP in between."""
     outcomes = {"whole": 0, "error": 0}
 
@@ -99,7 +101,7 @@ def test_random_programs_on_sockets(timeless: type[AsyncSyllableClient]) -> None
 
     with asyncio.Runner() as runner:
         each()
-    print(f"\n1000 programs on sockets: {outcomes}")
+    counted("fault programs on sockets", 1000)
     assert min(outcomes.values()) > 100
 
 
