@@ -9,7 +9,7 @@ import re
 import shutil
 import subprocess
 import tempfile
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from time import monotonic, sleep
@@ -102,7 +102,7 @@ class Nginx:
         )
 
     @asynccontextmanager
-    async def behind(self, setting: str, *cuts: int) -> AsyncIterator[tuple[Proxy, str]]:
+    async def behind(self, setting: str, *cuts: int) -> AsyncGenerator[tuple[Proxy, str]]:
         """A proxy before it, and its address."""
         proxy = Proxy(self.socket(setting), list(cuts))
         server = await asyncio.start_server(proxy.serve, "127.0.0.1", 0)
