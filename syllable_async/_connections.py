@@ -104,11 +104,11 @@ class Connections:
     """The session that requests go through: made inside the running loop on first use, or borrowed."""
 
     def __init__(self, session: aiohttp.ClientSession | None) -> None:
-        self.owned = session is None
-        self.closed = False
+        self.owned: bool = session is None
+        self.closed: bool = False
         self._session = session
         self._loop: asyncio.AbstractEventLoop | None = None
-        self.slots = asyncio.Semaphore(POOL_SIZE)
+        self.slots: asyncio.Semaphore = asyncio.Semaphore(POOL_SIZE)
         self.middlewares: tuple[Any, ...] = ()
 
     def session(self) -> aiohttp.ClientSession:

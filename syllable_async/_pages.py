@@ -136,6 +136,7 @@ class PageIterator(Walk[ListResponseSession]):
             task.cancel()
 
     async def aclose(self) -> None:
+        """End the walk: pages in flight are cancelled and awaited. Can be called twice."""
         await super().aclose()
         self._cancel()
         if self._tasks:
@@ -224,5 +225,6 @@ class ItemIterator(SessionWalk):
         return page is not None
 
     async def aclose(self) -> None:
+        """End the walk: pages in flight are cancelled and awaited. Can be called twice."""
         await super().aclose()
         await self._pages.aclose()

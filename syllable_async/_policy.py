@@ -74,8 +74,8 @@ class Throttle:
 
     def __init__(self, clock: Clock = time.monotonic) -> None:
         self.clock = clock
-        self.quota = self.CAPACITY
-        self.paused_until = 0.0
+        self.quota: int = self.CAPACITY
+        self.paused_until: float = 0.0
 
     def take(self) -> bool:
         """Pay for one retry, if there is enough left."""

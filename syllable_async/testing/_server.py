@@ -77,10 +77,11 @@ class FakeSyllable:
     ) -> None:
         if sessions < 0:
             raise ValueError("sessions must not be negative")
-        self.api_key = blake2b(repr(seed).encode(), digest_size=16).hexdigest() if api_key is None else api_key
-        self.requests = RequestLog(log_limit)
-        self.faults = FaultQueue()
-        self.url = ""
+        own = blake2b(repr(seed).encode(), digest_size=16).hexdigest()
+        self.api_key: str = own if api_key is None else api_key
+        self.requests: RequestLog = RequestLog(log_limit)
+        self.faults: FaultQueue = FaultQueue()
+        self.url: str = ""
         self._store = Store(seed, sessions)
         self._api = API(self._store, Tokens(seed, token_lifetime, clock), seed, bounds)
         self._address = host, port
