@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import os
+import re
 import statistics
 import subprocess
 import sys
@@ -14,6 +15,7 @@ import pytest
 import syllable_async
 
 PACKAGE = Path(syllable_async.__file__).parent
+ROOT = Path(__file__).parent.parent
 ROOMS: dict[str, tuple[int, set[str]]] = {
     # module: its floor, and what it may import besides the standard library and lower floors
     "errors": (0, set()),
@@ -124,6 +126,20 @@ def test_functions_are_short_and_modules_fit_a_screenful_or_five() -> None:
     assert statistics.median(lengths) <= 11
     too_long = {path.stem for path in PACKAGE.glob("*.py") if len(path.read_text("utf-8").splitlines()) > 250}
     assert too_long <= LONGER_THAN_250
+
+
+def test_the_guide_shows_every_room_on_its_floor() -> None:
+    guide = (ROOT / ".github" / "CONTRIBUTING.md").read_text("utf-8")
+    rows = re.findall(r"^\| (\d) \| (.*) \|$", guide, re.MULTILINE)
+    shown = {name: int(floor) for floor, rooms in rows for name in re.findall(r"`(\w+)`", rooms)}
+    assert shown == {name: floor for name, (floor, _) in ROOMS.items()}
+    diagram = guide.partition("```mermaid")[2].partition("```")[0]
+    assert set(re.findall(r"\b(_[a-z]+)\b", diagram)) <= set(ROOMS)
+
+
+def test_the_changelog_begins_with_this_version() -> None:
+    versions = re.findall(r"^## \[(.+?)\]", (ROOT / "CHANGELOG.md").read_text("utf-8"), re.MULTILINE)
+    assert versions[0] == syllable_async.__version__ or versions[:2] == ["Unreleased", syllable_async.__version__]
 
 
 def test_public_names() -> None:

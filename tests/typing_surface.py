@@ -1,0 +1,109 @@
+"""What type checkers see of the public names. Never run: mypy and pyright read it, strictly."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from datetime import datetime
+from pathlib import Path
+from typing import Any, assert_type
+
+import aiohttp
+from cattrs.preconf.msgspec import MsgspecJsonConverter
+from tenacity import AsyncRetrying, stop_after_attempt
+
+import syllable_async as api
+from syllable_async import AsyncSyllableClient, Cursor, ListResponseSession, RetryPolicy, Session
+from syllable_async.testing import FakeSyllable
+
+
+async def rotating() -> str:
+    return "key"
+
+
+async def clients(session: aiohttp.ClientSession) -> None:
+    AsyncSyllableClient("key", base_url="https://x.example", session=session, timeout=None, headers={"X-Team": "a"})
+    AsyncSyllableClient(lambda: "key", retries=AsyncRetrying(stop=stop_after_attempt(2)))
+    AsyncSyllableClient(3)  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
+    AsyncSyllableClient("key", "https://x.example")  # type: ignore[call-arg] # pyright: ignore[reportCallIssue]
+    async with AsyncSyllableClient(rotating, retries=RetryPolicy(deadline=None)) as client:
+        assert_type(client, AsyncSyllableClient)
+        assert_type(client.with_options(timeout=5, retries=None), AsyncSyllableClient)
+        assert_type(client.sessions, api.Sessions)
+        raw = await client.request("POST", "api", "v1", "x", query={"a": [1, 2]}, json={"b": None}, retries=None)
+        assert_type(raw, api.RawResponse)
+        assert_type(raw.decode(Session), Session)
+        assert_type(raw.decode(tuple[Session, ...]), tuple[Session, ...])
+        assert_type((raw.status, raw.body, raw.request_id, raw.attempts), tuple[int, bytes, str | None, int])
+    assert_type(await client.aclose(), None)
+
+
+async def sessions(client: AsyncSyllableClient) -> None:
+    assert_type(await client.sessions.get_by_id("a"), Session)
+    assert_type(await client.sessions.get_full_summary("a"), api.SessionSummaryResponse)
+    assert_type(await client.sessions.get_transcript("a", wait_complete=60.0), api.SessionTranscriptionResponse)
+    assert_type(await client.sessions.get_latency("a"), api.InspectLatencyResponse)
+    assert_type(await client.sessions.get_timeline("a"), api.SessionTimelineResponse)
+    assert_type(await client.sessions.generate_recording_urls("a"), api.SessionRecordingResponse)
+    await client.sessions.get_by_id("a", RetryPolicy())  # type: ignore[call-arg] # pyright: ignore[reportCallIssue]
+
+
+async def walks(client: AsyncSyllableClient, start: datetime, end: datetime) -> None:
+    pager = client.sessions.list(
+        order_by=api.SessionProperties.TIMESTAMP, order_by_direction="asc", fields=["source"], start_datetime=start
+    )
+    assert_type(pager, api.Pager)
+    page = await pager
+    assert_type(page, ListResponseSession)
+    assert_type(page.items, tuple[Session, ...])
+    assert_type(page.total_count, int | None)
+    async for session in pager:
+        assert_type(session, Session)
+        assert_type(session.timestamp, datetime)
+        assert_type(session.duration, float | None)
+    async with pager.items(max_items=10, prefetch=4) as items:
+        assert_type(await anext(items), Session)
+        assert_type(items.next_page, int)
+    async with pager.pages(max_pages=1) as pages:
+        assert_type(await anext(pages), ListResponseSession)
+    async with pager.snapshot(cursor=None, max_items=5) as snapshot:
+        assert_type(await anext(snapshot), Session)
+        assert_type(snapshot.cursor, Cursor)
+        assert_type(Cursor.from_json(snapshot.cursor.to_json()), Cursor)
+    async with pager.follow(cursor=snapshot.cursor, interval=5) as follow:
+        assert_type(await anext(follow), Session)
+        assert_type(follow.cursor, Cursor)
+    async for window in client.sessions.windows(start, end, max_sessions=100):
+        assert_type(window, api.TimeWindow)
+        assert_type((window.start, window.end, window.count), tuple[datetime, datetime, int])
+
+
+async def recordings(client: AsyncSyllableClient, folder: Path) -> None:
+    assert_type(await client.sessions.recordings("a", allow_hosts=["h"]), tuple[api.RecordingStream, ...])
+    async with client.sessions.stream_recording("token") as recording:
+        assert_type(recording, api.RecordingStream)
+        assert_type((recording.content_type, recording.total_bytes), tuple[str | None, int | None])
+        assert_type((recording.etag, recording.bytes_read), tuple[str | None, int])
+        assert_type(recording.iter_bytes(65536), AsyncIterator[bytes])
+        async for chunk in recording:
+            assert_type(chunk, bytes)
+    saved = await recording.save(folder, progress=lambda done, total: print(done + 1, total), overwrite=False)
+    assert_type(saved, api.SavedRecording)
+    assert_type((saved.path, saved.size, saved.sha256), tuple[Path, int, str])
+
+
+def models(session: Session, error: api.APIError, invalid: api.HTTPValidationError) -> None:
+    assert_type(api.to_dict(session), dict[str, Any])
+    assert_type(api.to_json(session), bytes)
+    assert_type(api.decode(b"{}", Session), Session)
+    assert_type(api.make_converter(), MsgspecJsonConverter)
+    assert_type(api.OrderByDirection("asc"), api.OrderByDirection)
+    assert_type((error.status, error.retry_after, error.attempts), tuple[int, float | None, int])
+    assert_type(invalid.detail, tuple[api.ValidationError, ...])
+    session.duration = 3.0  # type: ignore[misc] # pyright: ignore[reportAttributeAccessIssue]
+    Session(start := datetime.min)  # type: ignore[call-arg] # pyright: ignore[reportCallIssue]
+    print(start)
+
+
+async def fake() -> None:
+    async with FakeSyllable(sessions=3) as server:
+        assert_type((server.url, server.api_key), tuple[str, str])
