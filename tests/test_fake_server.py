@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import socket
 import ssl
 import threading
 import urllib.request
@@ -172,6 +174,16 @@ def test_a_port_that_is_taken_is_an_error_in_both_ways_to_start() -> None:
         with pytest.raises(OSError, match="address already in use"):
             asyncio.run(start())
     assert not [thread for thread in threading.enumerate() if thread.name == "fake-syllable"]
+
+
+def test_a_connection_that_comes_at_the_very_end_is_closed() -> None:
+    for _ in range(10):
+        with FakeSyllable(sessions=1) as server:
+            address = server.url.removeprefix("http://").rpartition(":")
+            late = [socket.create_connection((address[0], int(address[2]))) for _ in range(3)]
+        gc.collect()  # a transport that was left open would be an error now
+        for client in late:
+            client.close()
 
 
 async def test_it_can_be_started_again_where_its_data_is_kept(server: FakeSyllable) -> None:

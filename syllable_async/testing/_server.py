@@ -7,6 +7,7 @@ import math
 import ssl
 import time
 from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import suppress
 from hashlib import blake2b
 from threading import Thread
 from types import TracebackType
@@ -23,6 +24,8 @@ from ._query import Bounds
 from ._routes import Call, read_call, slash_redirect
 from ._store import Store
 
+_TURNS = 5
+"""Of the loop, from an accepted connection to its protocol and some more."""
 _CLOSING = 0.1
 """Seconds that requests under way get at the end before they are cancelled."""
 
@@ -90,7 +93,8 @@ class FakeSyllable:
         self._clock = clock
         self._sleep = sleep
         self._on_answer = on_answer
-        self._runner: web.ServerRunner | None = None
+        self._server: web.Server
+        self._listening: asyncio.Server | None = None
         self._thread: _LoopThread | None = None
 
     def __repr__(self) -> str:
@@ -143,22 +147,29 @@ class FakeSyllable:
 
     async def start(self) -> None:
         """Listen, in the running loop. `async with` does it."""
-        if self._runner is not None:
+        if self._listening is not None:
             raise RuntimeError("the fake is running already")
-        server = web.Server(self._handle, handler_cancellation=True, access_log=None)
-        self._runner = web.ServerRunner(server, shutdown_timeout=_CLOSING)
-        await self._runner.setup()
+        self._server = web.Server(self._handle, handler_cancellation=True, access_log=None)
         host, port = self._address
-        site = web.TCPSite(self._runner, host, port, ssl_context=self._ssl)
-        await site.start()
-        host, port = self._runner.addresses[0][:2]
+        self._listening = await asyncio.get_running_loop().create_server(self._server, host, port, ssl=self._ssl)
+        host, port = self._listening.sockets[0].getsockname()[:2]
         self.url = f"{self._scheme}://[{host}]:{port}" if ":" in host else f"{self._scheme}://{host}:{port}"
 
     async def aclose(self) -> None:
         """Close the socket and every connection; what is under way is cancelled."""
-        if self._runner is not None:
-            runner, self._runner = self._runner, None
-            await runner.cleanup()
+        if self._listening is None:
+            return
+        listening, self._listening = self._listening, None
+        # asyncio leaks a connection that was accepted before the server was closed and meets its protocol afterwards.
+        with suppress(NotImplementedError, RuntimeError):  # other loops than asyncio's own
+            for listener in listening.sockets:
+                asyncio.get_running_loop().remove_reader(listener)
+        for _ in range(_TURNS):
+            await asyncio.sleep(0)
+        listening.close()
+        self._server.pre_shutdown()
+        await self._server.shutdown(_CLOSING)
+        await asyncio.sleep(0)
 
     async def __aenter__(self) -> Self:
         await self.start()

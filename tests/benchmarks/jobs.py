@@ -29,7 +29,7 @@ class Job:
     works: Mapping[str, Work]
     goals: Sequence[Goal] = ()
     generations: int = 3
-    rounds: int = 7
+    rounds: int = 21
     cold: bool = False
     path: str = ""
     turns: Mapping[str, Callable[[], Sample]] | None = None
@@ -56,7 +56,7 @@ class Job:
 
 def calls(title: str, work: Work, *goals: Goal, **options: Any) -> Job:
     """Of one kind of call by all three; the vendor's SDK makes fewer, or a round would take it minutes."""
-    return Job(title=title, works={"floor": work, "ours": work, "vendor": work.less(20)}, goals=goals, **options)
+    return Job(title=title, works={"floor": work, "ours": work, "vendor": work.less(10)}, goals=goals, **options)
 
 
 def cpu(at_most: float, vendor: float | None = None) -> list[Goal]:
@@ -92,12 +92,12 @@ def everything() -> list[Job]:
     crowd = Work("sessions", 10_000, {"tasks": 10_000})
     late = {"limit": 100, "prefetch": 8}
     return [
-        calls("list, 25 sessions, 16 tasks", Work("pages", 800, {"tasks": 16, "limit": 25}), *cpu(1.25, vendor=20)),
-        calls("get_by_id, 1 task", Work("sessions", 600, one), *cpu(1.3)),
+        calls("list, 25 sessions, 16 tasks", Work("pages", 320, {"tasks": 16, "limit": 25}), *cpu(1.25, vendor=20)),
+        calls("get_by_id, 1 task", Work("sessions", 240, one), *cpu(1.3)),
         calls("get_by_id, 100 tasks", Work("sessions", 1_000, many), *cpu(1.3)),
-        calls("decode a page of 1", Work("decode", 20_000, {"limit": 1}), *decoding(vendor=30)),
-        calls("decode a page of 25", Work("decode", 4_000, {"limit": 25}), *decoding()),
-        calls("decode a page of 1,000", Work("decode", 100, {"limit": 1_000}), *decoding(1.1, vendor=4)),
+        calls("decode a page of 1", Work("decode", 8_000, {"limit": 1}), *decoding(vendor=30)),
+        calls("decode a page of 25", Work("decode", 1_600, {"limit": 25}), *decoding()),
+        calls("decode a page of 1,000", Work("decode", 40, {"limit": 1_000}), *decoding(1.1, vendor=4)),
         Job(
             title="walk, 200 pages at 25 ms, prefetch 8",
             works={name: Work("walk", 200, late) for name in ("ours", "vendor")},
