@@ -12,6 +12,7 @@ import socket
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 
 from . import faults
 from ._log import LoggedRequest
@@ -74,8 +75,9 @@ _PRINTABLE = dict.fromkeys((*range(32), 127), "?")
 async def _serve(arguments: argparse.Namespace) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop.set)
+    with suppress(NotImplementedError):  # on Windows Ctrl-C is a KeyboardInterrupt
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, stop.set)
     server = FakeSyllable(
         arguments.sessions,
         arguments.seed,
@@ -105,6 +107,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except OSError as failure:
         sys.stderr.write(f"cannot listen on {arguments.host} port {arguments.port}: {failure.strerror}\n")
         return 1
+    except KeyboardInterrupt:
+        return 0
     return 0
 
 

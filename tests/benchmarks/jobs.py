@@ -28,8 +28,8 @@ class Job:
     title: str
     works: Mapping[str, Work]
     goals: Sequence[Goal] = ()
-    generations: int = 3
-    rounds: int = 21
+    generations: int = 7
+    rounds: int = 9
     cold: bool = False
     path: str = ""
     turns: Mapping[str, Callable[[], Sample]] | None = None

@@ -65,7 +65,8 @@ async def walk(who: Contestant, *, count: int, limit: int, prefetch: int) -> Non
     """So many pages, session by session."""
     seen = 0
     async for session in who.walk(limit, count, prefetch):
-        assert session.session_id == session_id(*divmod(seen, limit))
+        if not seen % limit:
+            assert session.session_id == session_id(seen // limit, 0)
         seen += 1
     assert seen == limit * count
 
