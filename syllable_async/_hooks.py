@@ -15,7 +15,7 @@ import attrs
 import msgspec
 from cattrs import transform_error
 from cattrs.cols import list_structure_factory
-from cattrs.errors import BaseValidationError, CattrsError
+from cattrs.errors import BaseValidationError, ForbiddenExtraKeysError, StructureHandlerNotFoundError
 from cattrs.gen import make_dict_structure_fn
 from cattrs.preconf.msgspec import MsgspecJsonConverter, configure_converter
 
@@ -173,5 +173,5 @@ def load_hooked(body: bytes, cls: type[T], converter: MsgspecJsonConverter) -> T
         first = transform_error(error, format_exception=lambda part, _: describe(part))[0]
         problem, _, path = first.rpartition(" @ ")
         return Misfit(problem, path)
-    except (*WRONG_REPLY, CattrsError) as error:
+    except (*WRONG_REPLY, ForbiddenExtraKeysError, StructureHandlerNotFoundError) as error:
         return misfit(error)
