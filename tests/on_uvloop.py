@@ -7,4 +7,4 @@ from importlib import import_module
 from typing import Any
 
 uvloop: Any = import_module("uvloop")
-asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
+asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())  # pyright: ignore[reportDeprecated] # until Python 3.14
