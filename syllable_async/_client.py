@@ -22,7 +22,7 @@ from ._transport import KeySource, Transport
 from ._trust import check_base_url, check_headers, check_key
 from ._wire import any_request
 
-__version__ = "0.1.0"
+__version__ = "1.0.0rc1"
 
 if TYPE_CHECKING:
     from cattrs.preconf.msgspec import MsgspecJsonConverter
