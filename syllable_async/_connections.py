@@ -82,7 +82,7 @@ def _has_input(protocol: Any) -> bool:
     """Whether bytes, or the end, wait to be read from an idle connection: the event loop may not have seen them yet."""
     if protocol.poll is None:
         sock = protocol.transport.get_extra_info("socket")
-        if not hasattr(select, "poll"):  # Windows
+        if not hasattr(select, "poll"):  # pragma: no cover - Windows
             return bool(select.select([sock.fileno()], [], [], 0)[0])
         protocol.poll = select.poll()  # made once for each connection: half of what the question costs
         protocol.poll.register(sock.fileno(), select.POLLIN)

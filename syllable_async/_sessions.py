@@ -181,9 +181,9 @@ class Sessions:
                 also mint again when the token expires midway.
             retries: in place of the client's policy.
         """
-        opening = self._own(token)
-        name = f"recording-{hashlib.sha256(token.encode()).hexdigest()[:12]}"
-        return self._stream(opening, name, retries)
+        sessions = self._by(retries)
+        opening = sessions._own(token)
+        return sessions._stream(opening, f"recording-{hashlib.sha256(token.encode()).hexdigest()[:12]}")
 
     async def recordings(
         self, session_id: str, *, allow_hosts: Collection[str] = (), retries: Retries = None
@@ -199,24 +199,27 @@ class Sessions:
         Raises:
             UntrustedRecordingURLError: a URL that is neither the API's own nor https, or that carries a user name.
         """
-        urls = (await self.generate_recording_urls(session_id, retries=retries)).recordings or ()
-        openings = [self._opening(url, allow_hosts) for url in urls]
+        sessions = self._by(retries)
+        urls = (await sessions.generate_recording_urls(session_id)).recordings or ()
+        openings = [sessions._opening(url, allow_hosts) for url in urls]
         return tuple(
-            self._stream(
-                opening, stem(session_id, index), retries, partial(self._mint, session_id, index, allow_hosts, retries)
-            )
+            sessions._stream(opening, stem(session_id, index), partial(sessions._mint, session_id, index, allow_hosts))
             for index, opening in enumerate(openings)
         )
 
+    def _by(self, retries: Retries) -> Sessions:
+        """The same with another policy for all that a stream does: waiting for a connection, opening, minting."""
+        return self if retries is None else Sessions(self._transport.by(retries), self._converter)
+
     def _stream(
-        self, opening: Opening, name: str, retries: Retries, mint: Callable[[], Awaitable[Opening]] | None = None
+        self, opening: Opening, name: str, mint: Callable[[], Awaitable[Opening]] | None = None
     ) -> RecordingStream:
-        retrier = StreamRetrier(self._transport.retrier.using(retries), opening.request)
+        retrier = StreamRetrier(self._transport.retrier, opening.request)
         timeout, clock = self._transport.timeout, self._transport.retrier.throttle.clock
         return RecordingStream(opening, retrier=retrier, timeout=timeout, mint=mint, name=name, clock=clock)
 
-    async def _mint(self, session_id: str, index: int, allow_hosts: Collection[str], retries: Retries) -> Opening:
-        urls = (await self.generate_recording_urls(session_id, retries=retries)).recordings or ()
+    async def _mint(self, session_id: str, index: int, allow_hosts: Collection[str]) -> Opening:
+        urls = (await self.generate_recording_urls(session_id)).recordings or ()
         if index >= len(urls):
             raise RecordingError("the session no longer has this recording")
         return self._opening(urls[index], allow_hosts)

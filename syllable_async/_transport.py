@@ -61,6 +61,10 @@ class Transport:
         """The whole reply of a successful call; anything else is raised."""
         return self.retrier.using(retries).run(partial(self._attempt, request), request)
 
+    def by(self, retries: Retries) -> Transport:
+        """The same with another policy."""
+        return attrs.evolve(self, retrier=self.retrier.using(retries))
+
     async def _attempt(self, request: Request, call: Call) -> Reply:
         session = self.connections.session()
         outcome = await self.with_key(partial(self._exchange, session, request, call))

@@ -6,9 +6,20 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
 
-from syllable_async import AsyncSyllableClient, OrderByDirection, RecordingError, UntrustedRecordingURLError
+from syllable_async import (
+    AsyncSyllableClient,
+    NotFoundError,
+    OrderByDirection,
+    RecordingError,
+    RetryPolicy,
+    SyllableConnectionError,
+    SyllableTimeoutError,
+    UntrustedRecordingURLError,
+)
+from syllable_async._replies import parse_retry_after
 from syllable_async._saving import PartFile
 from syllable_async._trust import check_recording_url
 from syllable_async.testing import FakeSyllable, faults
@@ -27,6 +38,20 @@ async def test_a_naive_time_in_a_query_is_refused_before_anything_is_sent(
     with pytest.raises(ValueError, match="must be aware"):
         await client.request("GET", "api", "v1", "agents", query={"since": datetime(2026, 5, 1)})
     assert len(server.requests) == 0
+
+
+def test_a_date_that_no_calendar_has_is_no_retry_after() -> None:
+    assert parse_retry_after({"Retry-After": "Mon, 31 Feb 2026 08:00:00 GMT"}, 0.0) is None
+    assert parse_retry_after({"Retry-After": "Thu, 01 Jan 1970 00:01:00 GMT"}, 0.0) == 60.0
+
+
+async def test_a_truth_value_in_a_query_is_written_as_json_does(
+    client: AsyncSyllableClient, server: FakeSyllable
+) -> None:
+    with pytest.raises(NotFoundError):
+        await client.request("GET", "api", "v1", "agents", query={"active": True, "deleted": False})
+    assert server.requests[0].query == [("active", "true"), ("deleted", "false")]
+    assert repr(server.requests) == "<RequestLog of 1>"
 
 
 def test_a_token_and_an_address_are_text() -> None:
@@ -63,3 +88,39 @@ async def test_a_recording_that_the_session_no_longer_has(client: AsyncSyllableC
     with pytest.raises(RecordingError, match="no longer has this recording"):
         async with recording:
             pass
+
+
+async def test_a_pool_that_is_taken_ends_by_the_deadline_and_nothing_was_sent(server: FakeSyllable) -> None:
+    session_id = server.add_session(recordings=[b"RIFF" * 300_000])
+    short = RetryPolicy(deadline=0.02)
+    async with (
+        aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=1)) as session,
+        AsyncSyllableClient(server.api_key, base_url=server.url, session=session) as client,
+    ):
+        taken, waiting = (
+            (await client.sessions.recordings(session_id))[0],
+            client.sessions.stream_recording("t", retries=short),
+        )
+        async with taken:
+            for call in (client.sessions.get_by_id(session_id, retries=short), waiting.__aenter__()):
+                with pytest.raises(SyllableTimeoutError) as caught:
+                    await call
+                error = caught.value
+                assert (error.limit, error.seconds, error.attempts, error.outcome_unknown) == (
+                    "deadline",
+                    0.02,
+                    0,
+                    False,
+                )
+
+
+async def test_a_borrowed_session_tells_a_connection_that_never_came(unused_tcp_port: int) -> None:
+    async with (
+        aiohttp.ClientSession() as session,
+        AsyncSyllableClient(
+            "key", base_url=f"http://127.0.0.1:{unused_tcp_port}", session=session, retries=RetryPolicy(max_attempts=1)
+        ) as client,
+    ):
+        with pytest.raises(SyllableConnectionError) as caught:
+            await client.request("POST", "api", "v1", "x", json={})
+    assert not caught.value.outcome_unknown

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from syllable_async._pagination import TimeWindow, WindowIterator, windows
+from syllable_async._pagination import ListQuery, TimeWindow, WindowIterator, windows
 from syllable_async.errors import PaginationError
+from syllable_async.models import ListResponseSession
 
 from .walks.source import EPOCH, Source, UnavailableError, at, session, sessions
 
@@ -116,6 +117,25 @@ async def test_sessions_that_come_while_windows_are_found_are_no_nonsense() -> N
     many = [session(number, 500_000_000 + number) for number in range(10, 6_000)]
     source.meanwhile = lambda number: source.rows.extend(many) if number == 4 else None
     assert follow_on(await cut(source, 2))
+
+
+async def test_the_whole_is_counted_again_before_totals_are_called_nonsense() -> None:
+    """1,024 windows of 2, although the whole once had 3: each came just before it was counted."""
+    wholes = 0
+
+    async def fetch(query: ListQuery) -> ListResponseSession:
+        nonlocal wholes
+        start, end = query.bounds()
+        assert start is not None
+        assert end is not None
+        width = round((end - start).total_seconds())
+        wholes += width == 1024
+        total = 2 if width == 1 else 2048 if (width, wholes) == (1024, 2) else 3
+        return ListResponseSession(items=(), page=0, page_size=1, total_count=total)
+
+    found = [window async for window in windows(fetch, EPOCH, EPOCH + timedelta(seconds=1024), 2)]
+    assert [window.count for window in found] == [2] * 1024
+    assert wholes == 2
 
 
 @pytest.mark.parametrize(

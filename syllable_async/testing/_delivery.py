@@ -78,7 +78,7 @@ def _note(answer: Answer, entry: LoggedRequest) -> None:
 
 def _end(request: web.BaseRequest, delivery: Delivery) -> None:
     transport = request.transport
-    if transport is None:
+    if transport is None:  # pragma: no cover - the client was faster
         return
     if delivery.reset:
         transport.abort()

@@ -95,7 +95,7 @@ class FakeSyllable:
         self._on_answer = on_answer
         self._server: web.Server
         self._listening: asyncio.Server | None = None
-        self._thread: _LoopThread | None = None
+        self._thread: _LoopThread
 
     def __repr__(self) -> str:
         return f"<FakeSyllable {self.url or 'not running'}>"
@@ -192,9 +192,8 @@ class FakeSyllable:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._thread is not None:
-            self._thread.run(self.aclose())
-            self._thread.stop()
+        self._thread.run(self.aclose())
+        self._thread.stop()
 
     # Serving
 
