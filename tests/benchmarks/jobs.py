@@ -10,6 +10,7 @@ from typing import Any
 
 import attrs
 
+from tests.benchmarks import fake
 from tests.benchmarks.harness import Crew, Goal, Sample, Work, in_turn
 from tests.benchmarks.server import KEY, LARGEST, MIB, ROWS
 
@@ -128,6 +129,14 @@ def everything() -> list[Job]:
             generations=5,
             rounds=1,
             cold=True,
+        ),
+        Job(
+            title="the fake: list calls of 25 cold sessions",
+            works={"fake": Work("serve")},
+            goals=[Goal("fake", 1 / 1500, "cpu", at_most=1)],
+            generations=1,
+            rounds=3,
+            turns={"fake": fake.serve},
         ),
     ]
 
