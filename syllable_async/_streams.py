@@ -55,7 +55,7 @@ class Opening:
     ) -> _Stream | SyllableError:
         transport, call = self.transport, self.call
         deadline = transport.retrier.rules.deadline
-        if not await transport.take_slot(deadline):
+        if not await transport.take_slot(deadline):  # pragma: no cover - it is run; Python 3.11's tracer misses it
             call.connected = False
             return transport.timed_out(self.request, call, "deadline", deadline)
         outcome: _Stream | SyllableError = RecordingError("it was cancelled")

@@ -114,6 +114,22 @@ async def test_a_pool_that_is_taken_ends_by_the_deadline_and_nothing_was_sent(se
                 )
 
 
+async def test_a_stream_that_is_closed_twice_gives_its_connection_back_once(
+    client: AsyncSyllableClient, server: FakeSyllable
+) -> None:
+    session_id = server.add_session(recordings=[b"RIFF" * 1000])
+    urls = (await client.sessions.generate_recording_urls(session_id)).recordings
+    assert urls is not None
+    opening = client.sessions._own(urls[0].partition("token=")[2])
+    slots = client._transport.connections.slots
+    free = slots._value
+    reply = await opening({})
+    assert slots._value == free - 1
+    await reply.aclose()
+    await reply.aclose()
+    assert slots._value == free
+
+
 async def test_a_borrowed_session_tells_a_connection_that_never_came(unused_tcp_port: int) -> None:
     async with (
         aiohttp.ClientSession() as session,

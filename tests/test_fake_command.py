@@ -99,7 +99,9 @@ async def test_other_machines_can_be_let_in() -> None:
         assert (await client.get(url, headers={"Syllable-API-Key": fake.key})).status == 200
 
 
-@pytest.mark.parametrize("arguments", [["--fault-rate", "2"], ["--sessions", "-1"], ["--port", "many"], ["--nonsense"]])
+@pytest.mark.parametrize(
+    "arguments", [["--fault-rate", "2"], ["--sessions", "-1"], ["--port", "many"], ["--port", "65536"], ["--nonsense"]]
+)
 def test_wrong_arguments_are_refused(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as caught:
         main(arguments)
