@@ -74,17 +74,18 @@ IMPORTS = {
 
 
 def _import(statement: str) -> Sample:
+    """The quickest of three: whatever else the machine does only ever makes it slower."""
     code = f"import time; started = time.perf_counter(); {statement}; print(time.perf_counter() - started)"
-    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
-    return {"wall": float(done.stdout)}
+    command = [sys.executable, "-c", code]
+    times = [subprocess.run(command, check=True, capture_output=True, text=True).stdout for _ in range(3)]
+    return {"wall": min(map(float, times))}
 
 
 def imports() -> Job:
     turns = {name: lambda code=code: _import(code) for name, code in IMPORTS.items()}
     goals = [Goal("ours", "floor", "wall", at_most=1.4), Goal("vendor", "ours", "wall", at_least=2)]
-    return Job(
-        title="import and first client", works={name: Work("import") for name in turns}, goals=goals, turns=turns
-    )
+    works = {name: Work("import") for name in turns}
+    return Job(title="import and first client", works=works, goals=goals, generations=1, rounds=15, turns=turns)
 
 
 def everything() -> list[Job]:
