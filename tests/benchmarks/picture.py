@@ -15,7 +15,7 @@ def draw(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
     """Time of each job as a multiple of ours, on a logarithmic axis: CPU where it was measured for a call."""
     import_module("matplotlib").use("svg")
     plt: Any = import_module("matplotlib.pyplot")
-    plt.rcParams["svg.hashsalt"] = "syllable_async"  # the same picture from the same figures
+    plt.rcParams.update({"svg.hashsalt": "syllable_async", "svg.fonttype": "none"})  # the same figures, the same file
     shown = [row for row in rows if "vendor" in row["figures"]][::-1]
     figure, axes = plt.subplots(figsize=(8, 0.62 * len(shown) + 1))
     for offset, name in ((0.26, "floor"), (0, "ours"), (-0.26, "vendor")):
