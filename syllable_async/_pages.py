@@ -64,7 +64,7 @@ class PageIterator(Walk[ListResponseSession]):
     def __init__(
         self,
         fetch: FetchNumber,
-        first: int = 0,
+        first: int,
         *,
         max_pages: int | None = None,
         max_rows: int | None = None,

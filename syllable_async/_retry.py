@@ -90,7 +90,7 @@ class Retrier:
 
         judge = _Judge(self.rules, self.throttle, call, request)
         result = cast("T", await self._recipe(judge)(attempts))
-        self.throttle.give_back(self.throttle.COST * max(1, judge.retries))
+        self.throttle.give_back(self.throttle.COST * judge.retries)
         return result
 
     def _recipe(self, judge: _Judge) -> AsyncRetrying:

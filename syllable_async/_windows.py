@@ -83,9 +83,7 @@ class WindowIterator(Walk[TimeWindow]):
         return page.total_count
 
 
-def windows(
-    fetch_page: FetchPage, start: datetime | str, end: datetime | str, max_sessions: int = 5000
-) -> WindowIterator:
+def windows(fetch_page: FetchPage, start: datetime | str, end: datetime | str, max_sessions: int) -> WindowIterator:
     """Cut a span into consecutive half-open windows with at most `max_sessions` each, oldest first.
 
     The server is asked for totals only, and a span with too many is halved. One instant (a microsecond) that has more

@@ -107,6 +107,17 @@ async def test_a_slow_consumer_throttles_and_the_known_end_is_not_passed() -> No
     assert source.most_in_flight <= 2
 
 
+async def test_the_next_request_leaves_before_the_caller_works_on_a_page() -> None:
+    """Seen without a turn of the loop after the step: a caller may take its time and never yield."""
+    source = Source(sessions(60))
+    walk = Pager(source, ListQuery.make(limit=10)).pages(prefetch=2)
+    await anext(walk)
+    await settle()
+    await anext(walk)
+    assert [query.page for query in source.log] == [0, 1, 2, 3]
+    await walk.aclose()
+
+
 async def test_without_totals_it_looks_no_further_ahead_than_wished() -> None:
     source = Source(sessions(60), total=lambda count: None, total_pages=lambda count: None)
     assert len([row async for row in Pager(source, ListQuery.make(limit=10)).items(prefetch=4)]) == 60

@@ -195,6 +195,7 @@ def test_a_page_comes_again_where_the_total_has_grown_by_as_much() -> None:
 
 
 def test_ids_are_forgotten_after_ten_thousand() -> None:
+    assert REMEMBERED == 10_000
     ledger = Ledger()
     ledger.enter(numbered(*range(REMEMBERED)))
     with pytest.warns(PaginationDriftWarning, match="page 1: sessions came twice"):

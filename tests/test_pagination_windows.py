@@ -47,6 +47,12 @@ async def test_empty_stretches_join_their_neighbour() -> None:
     assert sum(window.count == 0 for window in found) == 0
 
 
+async def test_neighbours_that_fit_together_exactly_are_one_window() -> None:
+    quarters = [(6, 100_000_000), (5, 300_000_000), (5, 600_000_000), (6, 900_000_000)]
+    rows = [session(place + number, place + number) for many, place in quarters for number in range(many)]
+    assert [window.count for window in await cut(Source(rows), 10)] == [6, 10, 6]
+
+
 @pytest.mark.parametrize("before_end", [True, False])
 @pytest.mark.parametrize("after_start", [True, False])
 async def test_an_instant_with_more_is_one_window_and_says_so(after_start: bool, before_end: bool) -> None:
@@ -61,7 +67,7 @@ async def test_an_instant_with_more_is_one_window_and_says_so(after_start: bool,
 
 async def test_the_bounds_may_be_written_in_any_zone() -> None:
     source = Source(sessions(10))
-    [window] = [w async for w in windows(source, "2026-01-01T02:00:00+02:00", END)]
+    [window] = [w async for w in windows(source, "2026-01-01T02:00:00+02:00", END, 10)]
     assert (window.start, window.end) == (EPOCH, END)
     assert window.start.tzinfo is UTC
 
@@ -107,9 +113,9 @@ async def test_a_server_without_totals_cannot_be_cut_up() -> None:
 
 async def test_totals_that_ignore_the_bounds_are_refused_instead_of_halving_for_ever() -> None:
     source = Source(sessions(100), total=lambda count: 100)
-    with pytest.raises(PaginationError, match="totals do not follow the bounds"):
+    with pytest.raises(PaginationError, match="totals do not follow the bounds") as caught:
         await cut(source, 20)
-    assert len(source.log) < 100
+    assert caught.value.page == len(source.log) < 100
 
 
 async def test_sessions_that_come_while_windows_are_found_are_no_nonsense() -> None:
@@ -151,7 +157,7 @@ async def test_the_whole_is_counted_again_before_totals_are_called_nonsense() ->
 )
 async def test_wrong_arguments(arguments: dict[str, Any], error: type[Exception], reason: str) -> None:
     source = Source(sessions(3))
-    given: dict[str, Any] = {"start": EPOCH, "end": END} | arguments
+    given: dict[str, Any] = {"start": EPOCH, "end": END, "max_sessions": 10} | arguments
     with pytest.raises(error, match=reason):
         windows(source, **given)
     assert source.log == []

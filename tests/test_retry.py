@@ -432,3 +432,8 @@ def test_the_naive_loop_would_storm() -> None:
 
     asyncio.run(main())
     assert calls == 4000
+
+
+def test_a_policy_shows_its_numbers_and_no_hook() -> None:
+    assert "max_attempts=4" in repr(RetryPolicy())
+    assert "on_retry" not in repr(RetryPolicy(on_retry=print))
