@@ -171,13 +171,15 @@ def nameless(source: Source, query: ListQuery) -> ListResponseSession:
 async def test_a_server_that_does_not_play_along_is_told_so_before_a_row_is_lost(
     answer: Callable[[Source, ListQuery], ListResponseSession], reason: str
 ) -> None:
-    source = Source(sessions(25))
+    source, calls = Source(sessions(25)), list[ListQuery]()
 
     async def fetch(query: ListQuery) -> ListResponseSession:
+        calls.append(query)
         return answer(source, query)
 
-    with pytest.raises(PaginationError, match=reason):
+    with pytest.raises(PaginationError, match=reason) as caught:
         [row async for row in Pager(fetch, ListQuery.make(limit=10), now=lambda: LATER).snapshot()]
+    assert caught.value.page == len(calls)
 
 
 async def test_a_server_that_ignores_the_end_costs_nothing() -> None:
