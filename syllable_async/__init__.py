@@ -9,6 +9,10 @@ Make one `AsyncSyllableClient` for each event loop, keep it, and use its `sessio
 Errors are under `SyllableError`. `syllable_async.testing` has a server for your own tests.
 """
 
+from typing import get_type_hints as _get_type_hints
+
+import attrs as _attrs
+
 from ._client import AsyncSyllableClient, RawResponse, __version__
 from ._converter import decode, make_converter, to_dict, to_json
 from ._cursor import Cursor
@@ -115,3 +119,11 @@ __all__ = [
     "to_dict",
     "to_json",
 ]
+
+for _public in [globals()[_name] for _name in __all__]:
+    # Pickles, `help` and documentation name the place to import from, not the private module, which may move.
+    if getattr(_public, "__module__", "").startswith("syllable_async._"):
+        if _attrs.has(_public):  # annotations are strings, which are looked up in the module that `__module__` names
+            _public.__annotations__ = _get_type_hints(_public)
+            _attrs.resolve_types(_public)
+        _public.__module__ = __name__

@@ -25,6 +25,8 @@ from ._wire import any_request
 __version__ = "1.0.0rc1"
 
 if TYPE_CHECKING:
+    # So `typing.get_type_hints` cannot resolve the signatures that name these two: importing them would cost a fifth of
+    # the import's time. aiohttp's and httpx's constructors have the same limit.
     from cattrs.preconf.msgspec import MsgspecJsonConverter
     from tenacity import AsyncRetrying
 
@@ -50,7 +52,7 @@ class RawResponse:
     body: bytes = attrs.field(repr=False)
     request_id: str | None
     attempts: int
-    _converter: Converter = attrs.field(repr=False, eq=False, alias="converter")
+    _converter: Any = attrs.field(repr=False, eq=False, alias="converter")
 
     def json(self) -> Any:
         """The body's JSON as dicts and lists; `ResponseValidationError` where it is none."""

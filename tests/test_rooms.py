@@ -50,7 +50,7 @@ ROOMS: dict[str, tuple[int, set[str]]] = {
     "_streams": (4, {"aiohttp", "attrs", "yarl"}),
     "_sessions": (5, {"tenacity", "yarl"}),
     "_client": (6, {"aiohttp", "attrs", "cattrs", "msgspec", "tenacity"}),
-    "__init__": (7, set()),
+    "__init__": (7, {"attrs"}),
 }
 ENGINES = {
     *("_query", "_ledger", "_steps", "_cursor", "_pages", "_windows", "_walks", "_pagination"),

@@ -1,0 +1,49 @@
+"""What `syllable_async` shows: names that say where they are imported from, and annotations that can be resolved."""
+
+from __future__ import annotations
+
+import inspect
+import pickle
+import typing
+from datetime import UTC, datetime
+from importlib import import_module
+from pathlib import Path
+
+import attrs
+import pytest
+
+import syllable_async
+from syllable_async import Cursor, RetryPolicy, SavedRecording, Session
+
+PUBLIC = {name: getattr(syllable_async, name) for name in syllable_async.__all__}
+NAMED = {name: thing for name, thing in PUBLIC.items() if inspect.isclass(thing) or inspect.isfunction(thing)}
+MODELS = {name: thing for name, thing in NAMED.items() if inspect.isclass(thing) and attrs.has(thing)}
+VALUES = [
+    Cursor(fingerprint="x", end=datetime(2026, 1, 5, tzinfo=UTC)),
+    RetryPolicy(),
+    SavedRecording(path=Path("a.wav"), size=1, sha256="0", content_type=None, verified="length"),
+    Session(timestamp=datetime(2026, 1, 5, tzinfo=UTC)),
+]
+
+
+@pytest.mark.parametrize("name", NAMED)
+def test_a_public_name_names_the_public_module_that_has_it(name: str) -> None:
+    module = NAMED[name].__module__
+    assert module in {"syllable_async", "syllable_async.errors", "syllable_async.models"}
+    assert getattr(import_module(module), name) is NAMED[name]
+    assert b"syllable_async._" not in pickle.dumps(NAMED[name])
+
+
+@pytest.mark.parametrize("value", VALUES, ids=lambda value: type(value).__name__)
+def test_a_pickled_value_names_no_private_module(value: object) -> None:
+    pickled = pickle.dumps(value)
+    assert b"syllable_async._" not in pickled
+    assert pickle.loads(pickled) == value
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_the_annotations_of_a_public_attrs_class_can_be_resolved(name: str) -> None:
+    resolved = typing.get_type_hints(MODELS[name])
+    fields = attrs.fields(attrs.resolve_types(MODELS[name]))
+    assert {field.name for field in fields} <= set(resolved)
+    assert not any(isinstance(field.type, str) for field in fields)
