@@ -14,8 +14,8 @@ from typing import get_type_hints as _get_type_hints
 import attrs as _attrs
 
 from ._client import AsyncSyllableClient, RawResponse, __version__
-from ._converter import decode, make_converter, to_dict, to_json
 from ._cursor import Cursor
+from ._decoding.decode import decode, make_converter, to_dict, to_json
 from ._pagination import Pager
 from ._policy import RetryPolicy
 from ._recordings import RecordingStream

@@ -13,7 +13,7 @@ import attrs
 import msgspec
 
 from ._connections import Connections
-from ._converter import Converter, check_converter, decode
+from ._decoding.decode import Converter, check_converter, decode
 from ._policy import RetryPolicy, Throttle, Time
 from ._replies import request_id
 from ._retry import Retrier, check_policy

@@ -8,7 +8,7 @@ from datetime import datetime
 from functools import partial
 from typing import TypeVar
 
-from ._converter import Converter, decode
+from ._decoding.decode import Converter, decode
 from ._filenames import stem
 from ._pagination import Pager
 from ._query import ListQuery

@@ -19,7 +19,7 @@ from cattrs.errors import BaseValidationError, ForbiddenExtraKeysError, Structur
 from cattrs.gen import make_dict_structure_fn
 from cattrs.preconf.msgspec import MsgspecJsonConverter, configure_converter
 
-from ._native import WRONG_REPLY, Misfit, describe, misfit, native
+from .native import WRONG_REPLY, Misfit, describe, misfit, native
 
 T = TypeVar("T")
 _Predicate = Callable[[Any], bool]

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 import msgspec
 
-from ._native import Misfit, load
-from .errors import ResponseValidationError
+from ..errors import ResponseValidationError
+from .native import Misfit, load
 
 if TYPE_CHECKING:
     from cattrs.preconf.msgspec import MsgspecJsonConverter
@@ -28,7 +28,7 @@ def make_converter() -> MsgspecJsonConverter:
     Hooks registered on it are honoured for every reply: decoding leaves the native path for the types that a hook
     touches, and for those only.
     """
-    from ._hooks import HookedConverter  # noqa: PLC0415
+    from .converter import HookedConverter  # noqa: PLC0415
 
     return HookedConverter(detailed_validation=True)
 
@@ -58,7 +58,7 @@ def decode(body: bytes, cls: type[T], converter: Converter = None) -> T:
     if converter is None:
         result = load(body, cls)
     else:
-        from ._hooks import load_hooked  # noqa: PLC0415
+        from .converter import load_hooked  # noqa: PLC0415
 
         result = load_hooked(body, cls, converter)
     if isinstance(result, Misfit):
