@@ -14,9 +14,9 @@ import msgspec
 
 from ._connections import Connections
 from ._decoding.decode import Converter, check_converter, decode
-from ._policy import RetryPolicy, Throttle, Time
 from ._replies import request_id
-from ._retry import Retrier, check_policy
+from ._retry.policy import RetryPolicy, Throttle, Time
+from ._retry.retrier import Retrier, check_policy
 from ._sessions import Sessions
 from ._transport import KeySource, Transport
 from ._trust import check_base_url, check_headers, check_key

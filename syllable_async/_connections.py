@@ -14,7 +14,7 @@ import aiohttp
 from aiohttp.client_proto import ResponseHandler
 
 from ._failures import Replayed, failure_reason
-from ._policy import Call
+from ._retry.policy import Call
 
 POOL_SIZE = 100
 AS_WE_SAY: dict[str, Any] = {

@@ -13,7 +13,7 @@ from ._filenames import stem
 from ._pagination import Pager
 from ._query import ListQuery
 from ._recordings import RecordingStream
-from ._retry import Retries, StreamRetrier
+from ._retry.retrier import Retries, StreamRetrier
 from ._streams import Opening
 from ._transport import Transport
 from ._trust import check_recording_url, check_token, own_token

@@ -14,7 +14,7 @@ from ._body import Body
 from ._connections import AS_WE_SAY
 from ._failures import FAILURES, connection_error
 from ._limit import Limit
-from ._policy import Call
+from ._retry.policy import Call
 from ._transport import KEY_HEADER, Transport
 from ._trust import check_recording_url, same_origin
 from ._wire import ByteReply, Framing, Request

@@ -19,9 +19,9 @@ from ._body import Body
 from ._connections import AS_WE_SAY, Connections
 from ._failures import FAILURES, connection_error
 from ._limit import Limit
-from ._policy import Call, Clock
 from ._replies import status_error
-from ._retry import Retrier, Retries
+from ._retry.policy import Call, Clock
+from ._retry.retrier import Retrier, Retries
 from ._trust import key_problem
 from ._wire import Reply, Request
 from .errors import (

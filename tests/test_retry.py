@@ -26,9 +26,9 @@ from syllable_async import (
     SyllableError,
     SyllableTimeoutError,
 )
-from syllable_async._policy import Call, Throttle
 from syllable_async._replies import parse_retry_after
-from syllable_async._retry import Retrier, StreamRetrier
+from syllable_async._retry.policy import Call, Throttle
+from syllable_async._retry.retrier import Retrier, StreamRetrier
 from syllable_async._wire import Request
 from tests.fake_time import FakeTime
 

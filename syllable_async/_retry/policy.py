@@ -10,7 +10,7 @@ from typing import Any
 import attrs
 from attrs import validators as v
 
-from .errors import SyllableError
+from ..errors import SyllableError
 
 Clock = Callable[[], float]
 Sleep = Callable[[float], Awaitable[None]]

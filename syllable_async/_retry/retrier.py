@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, cast
 
 import attrs
 
-from ._policy import Call, RetryPolicy, Sleep, Throttle
-from ._wire import Request
-from .errors import APIError, RateLimitError, SyllableConnectionError, SyllableError, SyllableTimeoutError
+from .._wire import Request
+from ..errors import APIError, RateLimitError, SyllableConnectionError, SyllableError, SyllableTimeoutError
+from .policy import Call, RetryPolicy, Sleep, Throttle
 
 if TYPE_CHECKING:
     from tenacity import AsyncRetrying, RetryCallState
