@@ -17,9 +17,9 @@ from ._client import AsyncSyllableClient, RawResponse, __version__
 from ._cursor import Cursor
 from ._decoding.decode import decode, make_converter, to_dict, to_json
 from ._pagination import Pager
-from ._recordings import RecordingStream
+from ._recordings.file import SavedRecording
+from ._recordings.stream import RecordingStream
 from ._retry.policy import RetryPolicy
-from ._saving import SavedRecording
 from ._sessions import Sessions
 from ._windows import TimeWindow
 from .errors import (

@@ -9,10 +9,10 @@ from functools import partial
 from typing import TypeVar
 
 from ._decoding.decode import Converter, decode
-from ._filenames import stem
 from ._pagination import Pager
 from ._query import ListQuery
-from ._recordings import RecordingStream
+from ._recordings.filenames import stem
+from ._recordings.stream import RecordingStream
 from ._retry.retrier import Retries, StreamRetrier
 from ._streams import Opening
 from ._transport import Transport

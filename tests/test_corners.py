@@ -19,8 +19,8 @@ from syllable_async import (
     SyllableTimeoutError,
     UntrustedRecordingURLError,
 )
+from syllable_async._recordings.file import PartFile
 from syllable_async._replies import parse_retry_after
-from syllable_async._saving import PartFile
 from syllable_async._trust import check_recording_url
 from syllable_async.testing import FakeSyllable, faults
 

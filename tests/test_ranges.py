@@ -10,7 +10,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from syllable_async._ranges import (
+from syllable_async._recordings.resume import (
     OVERLAP,
     SMALLEST_OVERLAP,
     Ask,

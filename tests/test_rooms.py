@@ -40,12 +40,12 @@ ROOMS: dict[str, tuple[int, set[str]]] = {
     "_windows": (3, {"attrs"}),
     "_walks": (3, {"attrs"}),
     "_pagination": (4, {"attrs"}),
-    "_ranges": (1, {"attrs"}),
-    "_pace": (1, set()),
-    "_filenames": (1, set()),
-    "_saving": (2, {"attrs"}),
-    "_source": (2, set()),
-    "_recordings": (3, set()),
+    "_recordings/resume": (1, {"attrs"}),
+    "_recordings/stall": (1, set()),
+    "_recordings/filenames": (1, set()),
+    "_recordings/file": (2, {"attrs"}),
+    "_recordings/download": (2, set()),
+    "_recordings/stream": (3, set()),
     "_transport": (3, {"aiohttp", "attrs", "tenacity", "yarl"}),
     "_streams": (4, {"aiohttp", "attrs", "yarl"}),
     "_sessions": (5, {"tenacity", "yarl"}),
@@ -53,8 +53,9 @@ ROOMS: dict[str, tuple[int, set[str]]] = {
     "__init__": (7, {"attrs"}),
 }
 ENGINES = {
-    *("_query", "_ledger", "_steps", "_cursor", "_pages", "_windows", "_walks", "_pagination"),
-    *("_ranges", "_pace", "_filenames", "_saving", "_source", "_recordings"),
+    name
+    for name in ROOMS
+    if re.match("_pagination|_recordings|_query|_ledger|_steps|_cursor|_pages|_windows|_walks", name)
 }
 BELOW_ENGINES = {"errors", "models", "_wire"} | ENGINES
 LONGER_THAN_250 = {

@@ -12,8 +12,8 @@ from typing import Literal, TypeVar
 
 import attrs
 
-from syllable_async._recordings import RecordingStream
-from syllable_async._source import Opener
+from syllable_async._recordings.download import Opener
+from syllable_async._recordings.stream import RecordingStream
 from syllable_async._wire import Framing
 from syllable_async.errors import (
     APIError,

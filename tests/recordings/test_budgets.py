@@ -7,8 +7,8 @@ from collections.abc import Mapping
 
 import pytest
 
-from syllable_async._ranges import OVERLAP
-from syllable_async._source import Opener
+from syllable_async._recordings.download import Opener
+from syllable_async._recordings.resume import OVERLAP
 from syllable_async.errors import (
     APIError,
     IncompleteRecordingError,

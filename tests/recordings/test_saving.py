@@ -14,8 +14,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from syllable_async import _saving
-from syllable_async._filenames import extension, stem
+from syllable_async._recordings import file
+from syllable_async._recordings.filenames import extension, stem
 from syllable_async.errors import IncompleteRecordingError, RecordingError
 from tests.recordings.origin import NOISE, Origin, Step, Version, descriptors, files, stream
 
@@ -26,7 +26,7 @@ BLOCK = 2000
 @pytest.fixture(autouse=True)
 def small_blocks(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Many blocks of a small recording; and nothing that was opened may stay open."""
-    monkeypatch.setattr(_saving, "BLOCK", BLOCK)
+    monkeypatch.setattr(file, "BLOCK", BLOCK)
     before = descriptors()
     yield
     assert descriptors() == before
@@ -71,7 +71,7 @@ async def test_it_is_synced_before_it_gets_its_name_and_the_directory_after(
 
     monkeypatch.setattr(os, "fsync", record)
     monkeypatch.setattr(os, "fdatasync", record)
-    monkeypatch.setattr(_saving, "SYNC_EACH", 15_000)
+    monkeypatch.setattr(file, "SYNC_EACH", 15_000)
     await stream(Origin(Version(DATA))).save(tmp_path / "x")
     assert synced == [(".part", False), (".part", False), ("directory", True)]
 
@@ -81,7 +81,7 @@ async def test_a_failed_early_sync_is_not_forgotten(tmp_path: Path, monkeypatch:
         raise OSError(errno.EIO, "the disk is broken")
 
     monkeypatch.setattr(os, "fdatasync", broken)
-    monkeypatch.setattr(_saving, "SYNC_EACH", 2000)
+    monkeypatch.setattr(file, "SYNC_EACH", 2000)
     with pytest.raises(OSError, match="broken"):
         await stream(Origin(Version(DATA))).save(tmp_path / "x")
     assert files(tmp_path) == []
@@ -294,7 +294,7 @@ async def test_reading_waits_for_a_slow_disk(tmp_path: Path, monkeypatch: pytest
     await gate.reached()
     for _ in range(1000):
         await asyncio.sleep(0)
-    assert recording.bytes_read <= (_saving.IN_FLIGHT + 1) * BLOCK
+    assert recording.bytes_read <= (file.IN_FLIGHT + 1) * BLOCK
     gate.opened.set()
     assert (await saving).path.read_bytes() == NOISE
 

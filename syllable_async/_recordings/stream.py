@@ -9,11 +9,11 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from types import TracebackType
 from typing import Protocol, Self, TypeVar
 
-from ._pace import Pace
-from ._ranges import Verified
-from ._saving import SavedRecording, Writer
-from ._source import MAX_BYTES, Opener, Source
-from .errors import APIError, IncompleteRecordingError, RecordingError, SyllableConnectionError
+from ..errors import APIError, IncompleteRecordingError, RecordingError, SyllableConnectionError
+from .download import MAX_BYTES, Opener, Source
+from .file import SavedRecording, Writer
+from .resume import Verified
+from .stall import Pace
 
 T = TypeVar("T")
 

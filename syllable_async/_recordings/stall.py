@@ -6,8 +6,8 @@ import asyncio
 from collections.abc import Callable
 from typing import Any, cast
 
-from ._wire import ByteReply
-from .errors import SyllableTimeoutError
+from .._wire import ByteReply
+from ..errors import SyllableTimeoutError
 
 SLOWEST = 1024
 """Bytes per second, over `RATE_WINDOW` seconds of waiting for the server."""

@@ -5,17 +5,17 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Awaitable, Callable, Mapping
 
-from . import _ranges
-from ._pace import Pace
-from ._ranges import Verified
-from ._wire import ByteReply
-from .errors import (
+from .._wire import ByteReply
+from ..errors import (
     APIError,
     IncompleteRecordingError,
     RecordingChangedError,
     RecordingError,
     SyllableConnectionError,
 )
+from . import resume
+from .resume import Verified
+from .stall import Pace
 
 Opener = Callable[[Mapping[str, str]], Awaitable[ByteReply]]
 """One request for the recording with these extra headers; an `APIError` for every status from 400 on."""
@@ -51,14 +51,14 @@ class Source:
         self._requests = 0
         self._broke = "nothing new came"
         self._reply: ByteReply | None = None
-        self._offer = _ranges.Offer(start=0, end=None, total=None, etag=None, framing="close")
+        self._offer = resume.Offer(start=0, end=None, total=None, etag=None, framing="close")
         self._headers: Mapping[str, str] = {}
-        self._comparison: _ranges.Comparison | None = None
-        self._overlap = _ranges.OVERLAP
+        self._comparison: resume.Comparison | None = None
+        self._overlap = resume.OVERLAP
         self._ranged = True
         self._unproven = False
-        self._tail = _ranges.Tail()
-        self._sha256: _ranges.Hash | None = None
+        self._tail = resume.Tail()
+        self._sha256: resume.Hash | None = None
         self._digest: Digest | None = None
 
     def hashed_by(self, digest: Digest) -> None:
@@ -95,8 +95,8 @@ class Source:
         return self._reply is not None
 
     @property
-    def _held(self) -> _ranges.Held:
-        return _ranges.Held(offset=self.offset, total=self.total, etag=_ranges.strong(self.etag))
+    def _held(self) -> resume.Held:
+        return resume.Held(offset=self.offset, total=self.total, etag=resume.strong(self.etag))
 
     @property
     def _position(self) -> int:
@@ -104,14 +104,14 @@ class Source:
 
     async def _connect(self) -> None:
         ranged = self._ranged and (self.offset > 0 or self._unproven)
-        asked = _ranges.ask(self._held, self._overlap, ranged=ranged)
+        asked = resume.ask(self._held, self._overlap, ranged=ranged)
         self._reply = reply = await self._request(asked)
         if self.closed:
             raise RecordingError("the recording was closed while it was read")
         if reply is None:
             self.verified = "length"
             return
-        offer = _ranges.judge(asked, reply)
+        offer = resume.judge(asked, reply)
         if offer is None:
             self._ranged = False
             await self.release()
@@ -121,7 +121,7 @@ class Source:
         else:
             await self._accept(offer, reply.headers)
 
-    async def _request(self, asked: _ranges.Ask) -> ByteReply | None:
+    async def _request(self, asked: resume.Ask) -> ByteReply | None:
         """Ask, with a newly minted opener if the old one expired. None: a 416 said that nothing is missing."""
         self._requests += 1
         if self._requests > MAX_REQUESTS:
@@ -131,7 +131,7 @@ class Source:
             return await self._open(asked.headers)
         except APIError as error:
             failure = error
-        if failure.status == 416 and asked.ranged and _ranges.whole_at(failure.headers, asked.held):
+        if failure.status == 416 and asked.ranged and resume.whole_at(failure.headers, asked.held):
             return None
         if failure.status in {401, 403, 404} and self._mint is not None and self._may_mint:
             self._open = await self._mint()
@@ -139,7 +139,7 @@ class Source:
             return await self._request(asked)
         raise failure
 
-    async def _accept(self, offer: _ranges.Offer, headers: Mapping[str, str]) -> None:
+    async def _accept(self, offer: resume.Offer, headers: Mapping[str, str]) -> None:
         if offer.total is not None and offer.total > self._max_bytes:
             raise RecordingError(f"a recording of {offer.total} bytes is above the limit of {self._max_bytes}")
         self._offer = offer
@@ -147,7 +147,7 @@ class Source:
         self._pace.restart()
         if self.offset:
             digest = await self._prefix() if offer.start == 0 else None
-            self._comparison = _ranges.Comparison(self._held, offer, self._tail, digest)
+            self._comparison = resume.Comparison(self._held, offer, self._tail, digest)
         else:
             self.total = self._sha256 = None
             self._adopt()
@@ -206,8 +206,8 @@ class Source:
 
     async def _end(self) -> None:
         """The body ended: whole, or cut, or a part that another part has to follow."""
-        verified = _ranges.ended(self._held, self._offer, self._position)
-        if verified == "none" and self._ranged and not self._unproven and _ranges.strong(self.etag):
+        verified = resume.ended(self._held, self._offer, self._position)
+        if verified == "none" and self._ranged and not self._unproven and resume.strong(self.etag):
             await self._probe()
         elif verified is not None:
             self.verified = verified
@@ -230,5 +230,5 @@ class Source:
     async def _drop(self, reason: str) -> None:
         self._broke = reason
         if self._comparison is not None:
-            self._overlap = _ranges.shrink(self._overlap, self._comparison.compared)
+            self._overlap = resume.shrink(self._overlap, self._comparison.compared)
         await self.release()

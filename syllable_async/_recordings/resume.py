@@ -15,8 +15,8 @@ from typing import Literal, Protocol
 
 import attrs
 
-from ._wire import ByteReply, Framing
-from .errors import RecordingChangedError, RecordingError
+from .._wire import ByteReply, Framing
+from ..errors import RecordingChangedError, RecordingError
 
 Verified = Literal["length", "chunked", "none"]
 """What stood behind "whole": a length that was announced, a last chunk, or nothing but a connection that closed."""

@@ -22,8 +22,8 @@ from typing import Self
 
 import attrs
 
-from ._filenames import extension
-from ._ranges import Verified
+from .filenames import extension
+from .resume import Verified
 
 BLOCK = 2**20
 """Bytes handed to the thread at a time."""
