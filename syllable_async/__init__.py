@@ -14,14 +14,14 @@ from typing import get_type_hints as _get_type_hints
 import attrs as _attrs
 
 from ._client import AsyncSyllableClient, RawResponse, __version__
-from ._cursor import Cursor
 from ._decoding.decode import decode, make_converter, to_dict, to_json
-from ._pagination import Pager
+from ._pagination.cursor import Cursor
+from ._pagination.pager import Pager
+from ._pagination.windows import TimeWindow
 from ._recordings.file import SavedRecording
 from ._recordings.stream import RecordingStream
 from ._retry.policy import RetryPolicy
 from ._sessions import Sessions
-from ._windows import TimeWindow
 from .errors import (
     APIError,
     AuthenticationError,

@@ -9,15 +9,15 @@ from functools import partial
 from typing import TypeVar
 
 from ._decoding.decode import Converter, decode
-from ._pagination import Pager
-from ._query import ListQuery
+from ._pagination.pager import Pager
+from ._pagination.query import ListQuery
+from ._pagination.windows import WindowIterator, windows
 from ._recordings.filenames import stem
 from ._recordings.stream import RecordingStream
 from ._retry.retrier import Retries, StreamRetrier
 from ._streams import Opening
 from ._transport import Transport
 from ._trust import check_recording_url, check_token, own_token
-from ._windows import WindowIterator, windows
 from ._wire import Request, segment
 from .errors import RecordingError
 from .models import (

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from syllable_async._pagination import ListQuery, Pager
+from syllable_async._pagination.pager import ListQuery, Pager
 from syllable_async.errors import PaginationDriftWarning, PaginationError
 from syllable_async.models import ListResponseSession, Session
 
@@ -185,7 +185,7 @@ async def test_rows_without_an_id_are_never_taken_for_repeats() -> None:
 
 
 async def test_an_endless_server_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("syllable_async._ledger.MOST_PAGES", 50)
+    monkeypatch.setattr("syllable_async._pagination.offset_state.MOST_PAGES", 50)
     with pytest.raises(PaginationError, match="does not end"):
         [row async for row in scripted(lambda page: [session(2 * page), session(2 * page + 1)])]
 

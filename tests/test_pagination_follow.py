@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from syllable_async._pagination import Cursor, FetchPage, FollowIterator, ListQuery, Pager
-from syllable_async._steps import TICK
+from syllable_async._pagination.keyset_state import TICK
+from syllable_async._pagination.pager import Cursor, FetchPage, FollowIterator, ListQuery, Pager
 from syllable_async.errors import (
     APIError,
     AuthenticationError,

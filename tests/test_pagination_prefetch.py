@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from syllable_async._pagination import ListQuery, Pager
+from syllable_async._pagination.pager import ListQuery, Pager
 from syllable_async.models import ListResponseSession, Session
 
 from .walks.source import Source, UnavailableError, ids, sessions

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from syllable_async._pagination import Cursor, ListQuery, Pager, SnapshotIterator, TimeWindow, windows
+from syllable_async._pagination.pager import Cursor, ListQuery, Pager, SnapshotIterator, TimeWindow, windows
 from syllable_async.errors import PaginationDriftWarning, PaginationError
 from syllable_async.models import Session
 

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from syllable_async._pagination import ListQuery
-from syllable_async._query import instant
+from syllable_async._pagination.pager import ListQuery
+from syllable_async._pagination.query import instant
 from syllable_async.models import OrderByDirection, SessionProperties
 
 TIMES = st.datetimes(datetime.min + timedelta(days=2), datetime.max - timedelta(days=2), timezones=st.timezones())

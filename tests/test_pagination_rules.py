@@ -8,8 +8,8 @@ from datetime import UTC, datetime, timedelta
 import attrs
 import pytest
 
-from syllable_async._ledger import REMEMBERED, Ledger
-from syllable_async._steps import BEGINNING, MOST_PASSES, TICK, Block, Bounds, Key, Step, earlier
+from syllable_async._pagination.keyset_state import BEGINNING, MOST_PASSES, TICK, Block, Bounds, Key, Step, earlier
+from syllable_async._pagination.offset_state import REMEMBERED, Ledger
 from syllable_async.errors import PaginationDriftWarning, PaginationError
 from syllable_async.models import ListResponseSession
 

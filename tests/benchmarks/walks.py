@@ -8,8 +8,8 @@ from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
 from syllable_async import ListResponseSession, Session, TimeWindow
-from syllable_async._pagination import Pager
-from syllable_async._query import ListQuery
+from syllable_async._pagination.pager import Pager
+from syllable_async._pagination.query import ListQuery
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 STEP = timedelta(seconds=10)

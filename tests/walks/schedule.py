@@ -10,7 +10,7 @@ from typing import TypeAlias
 import attrs
 from hypothesis import strategies as st
 
-from syllable_async._pagination import ListQuery
+from syllable_async._pagination.pager import ListQuery
 from syllable_async.models import ListResponseSession, Session
 
 from .source import Lie, Source, UnavailableError, at, honest, ids, session

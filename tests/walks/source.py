@@ -9,8 +9,8 @@ from random import Random
 
 import attrs
 
-from syllable_async._pagination import ListQuery
-from syllable_async._query import instant
+from syllable_async._pagination.pager import ListQuery
+from syllable_async._pagination.query import instant
 from syllable_async.models import ListResponseSession, Session
 
 EPOCH = datetime(2026, 1, 1, tzinfo=UTC)

@@ -8,7 +8,7 @@ from typing import Self
 
 import attrs
 
-from .models import ListResponseSession
+from ..models import ListResponseSession
 
 PAGE_SIZE = 100
 """What a walk asks for when the caller names no `limit`; the API's own default of 25 costs four times the requests."""

@@ -13,8 +13,8 @@ from typing import TypeAlias
 
 import attrs
 
-from .errors import PaginationError
-from .models import ListResponseSession
+from ..errors import PaginationError
+from ..models import ListResponseSession
 
 TICK = timedelta(microseconds=1)
 MOST_PASSES = 100

@@ -11,8 +11,8 @@ from typing import Generic, Self, TypeVar
 
 import attrs
 
-from ._ledger import Ledger
-from .models import ListResponseSession, Session
+from ..models import ListResponseSession, Session
+from .offset_state import Ledger
 
 T = TypeVar("T")
 FetchNumber = Callable[[int], Awaitable[ListResponseSession]]

@@ -10,11 +10,7 @@ from itertools import pairwise
 
 import attrs
 
-from ._cursor import Cursor, fingerprint
-from ._pages import SessionWalk
-from ._query import FetchPage, ListQuery
-from ._steps import BEGINNING, TICK, Bounds, Key, Step, earlier
-from .errors import (
+from ..errors import (
     APIError,
     InternalServerError,
     PaginationError,
@@ -22,7 +18,11 @@ from .errors import (
     SyllableConnectionError,
     SyllableError,
 )
-from .models import ListResponseSession, Session
+from ..models import ListResponseSession, Session
+from .cursor import Cursor, fingerprint
+from .keyset_state import BEGINNING, TICK, Bounds, Key, Step, earlier
+from .offset import SessionWalk
+from .query import FetchPage, ListQuery
 
 _log = logging.getLogger(__name__)
 

@@ -6,10 +6,10 @@ from datetime import UTC, datetime
 
 import attrs
 
-from ._pages import Walk
-from ._query import FetchPage, ListQuery, at_least
-from ._steps import TICK, earlier
-from .errors import PaginationError
+from ..errors import PaginationError
+from .keyset_state import TICK, earlier
+from .offset import Walk
+from .query import FetchPage, ListQuery, at_least
 
 SLACK = 1000
 """Sessions that may come and go again while windows are found, without a doubt about the server's totals."""

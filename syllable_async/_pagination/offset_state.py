@@ -6,8 +6,8 @@ import sys
 import warnings
 from collections import deque
 
-from .errors import PaginationDriftWarning, PaginationError
-from .models import ListResponseSession, Session
+from ..errors import PaginationDriftWarning, PaginationError
+from ..models import ListResponseSession, Session
 
 REMEMBERED = 10_000
 """Ids that a plain walk remembers: about 1 MB, and a hundred pages of the default size."""

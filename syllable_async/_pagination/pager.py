@@ -9,12 +9,12 @@ from typing import Any
 
 import attrs
 
-from ._cursor import Cursor
-from ._pages import ItemIterator, PageIterator
-from ._query import FetchPage, ListQuery, at_least, seconds
-from ._walks import FollowIterator, SnapshotIterator
-from ._windows import TimeWindow, WindowIterator, windows
-from .models import ListResponseSession
+from ..models import ListResponseSession
+from .cursor import Cursor
+from .keyset import FollowIterator, SnapshotIterator
+from .offset import ItemIterator, PageIterator
+from .query import FetchPage, ListQuery, at_least, seconds
+from .windows import TimeWindow, WindowIterator, windows
 
 __all__ = [
     "Cursor",

@@ -9,7 +9,7 @@ from typing import Self, cast
 
 import attrs
 
-from ._query import ListQuery, instant
+from .query import ListQuery, instant
 
 
 @attrs.frozen(kw_only=True)
