@@ -15,13 +15,13 @@ import attrs as _attrs
 
 from ._client import AsyncSyllableClient, RawResponse, __version__
 from ._decoding.decode import decode, make_converter, to_dict, to_json
+from ._endpoints.sessions import Sessions
 from ._pagination.cursor import Cursor
 from ._pagination.pager import Pager
 from ._pagination.windows import TimeWindow
 from ._recordings.file import SavedRecording
 from ._recordings.stream import RecordingStream
 from ._retry.policy import RetryPolicy
-from ._sessions import Sessions
 from .errors import (
     APIError,
     AuthenticationError,

@@ -12,15 +12,15 @@ import aiohttp
 import attrs
 import msgspec
 
-from ._connections import Connections
 from ._decoding.decode import Converter, check_converter, decode
-from ._replies import request_id
+from ._endpoints.sessions import Sessions
+from ._http.pool import Connections
+from ._http.status_errors import request_id
+from ._http.transport import KeySource, Transport
+from ._http.url_safety import check_base_url, check_headers, check_key
+from ._messages import any_request
 from ._retry.policy import RetryPolicy, Throttle, Time
 from ._retry.retrier import Retrier, check_policy
-from ._sessions import Sessions
-from ._transport import KeySource, Transport
-from ._trust import check_base_url, check_headers, check_key
-from ._wire import any_request
 
 __version__ = "1.0.0rc1"
 

@@ -19,9 +19,9 @@ from syllable_async import (
     SyllableTimeoutError,
     UntrustedRecordingURLError,
 )
+from syllable_async._http.status_errors import parse_retry_after
+from syllable_async._http.url_safety import check_recording_url
 from syllable_async._recordings.file import PartFile
-from syllable_async._replies import parse_retry_after
-from syllable_async._trust import check_recording_url
 from syllable_async.testing import FakeSyllable, faults
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from syllable_async._limit import Limit
+from syllable_async._timing import Limit
 
 Kind = Callable[[float | None], AbstractAsyncContextManager[Any]]
 

@@ -7,8 +7,8 @@ from collections.abc import Callable
 
 import pytest
 
+from syllable_async._messages import ByteReply
 from syllable_async._recordings.stall import Pace
-from syllable_async._wire import ByteReply
 from syllable_async.errors import SyllableTimeoutError
 from tests.recordings.origin import Headers, Origin, ScriptedReply, Version
 

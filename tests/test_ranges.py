@@ -10,6 +10,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from syllable_async._messages import Framing
 from syllable_async._recordings.resume import (
     OVERLAP,
     SMALLEST_OVERLAP,
@@ -25,7 +26,6 @@ from syllable_async._recordings.resume import (
     strong,
     whole_at,
 )
-from syllable_async._wire import Framing
 from syllable_async.errors import RecordingChangedError, RecordingError
 
 sizes = st.integers(0, 10**18 - 1)

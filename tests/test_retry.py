@@ -26,10 +26,10 @@ from syllable_async import (
     SyllableError,
     SyllableTimeoutError,
 )
-from syllable_async._replies import parse_retry_after
+from syllable_async._http.status_errors import parse_retry_after
+from syllable_async._messages import Request
 from syllable_async._retry.policy import Call, Throttle
 from syllable_async._retry.retrier import Retrier, StreamRetrier
-from syllable_async._wire import Request
 from tests.fake_time import FakeTime
 
 GET = Request(method="GET", template="/x/{id}", path="/x/1")

@@ -20,16 +20,16 @@ ROOMS: dict[str, tuple[int, set[str]]] = {
     # module: its floor, and what it may import besides the standard library and lower floors
     "errors": (0, set()),
     "models": (0, {"attrs"}),
-    "_wire": (0, {"attrs"}),
+    "_messages": (0, {"attrs"}),
     "_decoding/native": (1, {"msgspec"}),
     "_decoding/converter": (2, {"attrs", "cattrs", "msgspec"}),
     "_decoding/decode": (3, {"cattrs", "msgspec"}),
-    "_replies": (1, {"msgspec"}),
-    "_trust": (1, {"yarl"}),
-    "_limit": (1, set()),
-    "_failures": (1, {"aiohttp"}),
-    "_body": (1, {"aiohttp"}),
-    "_connections": (2, {"aiohttp"}),
+    "_http/status_errors": (1, {"msgspec"}),
+    "_http/url_safety": (1, {"yarl"}),
+    "_timing": (1, set()),
+    "_http/connection_errors": (1, {"aiohttp"}),
+    "_http/body": (1, {"aiohttp"}),
+    "_http/pool": (2, {"aiohttp"}),
     "_retry/policy": (1, {"attrs"}),
     "_retry/retrier": (2, {"attrs", "tenacity"}),
     "_pagination/query": (1, {"attrs"}),
@@ -46,9 +46,9 @@ ROOMS: dict[str, tuple[int, set[str]]] = {
     "_recordings/file": (2, {"attrs"}),
     "_recordings/download": (2, set()),
     "_recordings/stream": (3, set()),
-    "_transport": (3, {"aiohttp", "attrs", "tenacity", "yarl"}),
-    "_streams": (4, {"aiohttp", "attrs", "yarl"}),
-    "_sessions": (5, {"tenacity", "yarl"}),
+    "_http/transport": (3, {"aiohttp", "attrs", "tenacity", "yarl"}),
+    "_http/streaming": (4, {"aiohttp", "attrs", "yarl"}),
+    "_endpoints/sessions": (5, {"tenacity", "yarl"}),
     "_client": (6, {"aiohttp", "attrs", "cattrs", "msgspec", "tenacity"}),
     "__init__": (7, {"attrs"}),
 }
@@ -57,7 +57,7 @@ ENGINES = {
     for name in ROOMS
     if re.match("_pagination|_recordings|_query|_ledger|_steps|_cursor|_pages|_windows|_walks", name)
 }
-BELOW_ENGINES = {"errors", "models", "_wire"} | ENGINES
+BELOW_ENGINES = {"errors", "models", "_messages"} | ENGINES
 LONGER_THAN_250 = {
     "errors",  # declarations: one tree, its docstrings
     "models",  # declarations: one class a reply

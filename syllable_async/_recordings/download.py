@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Awaitable, Callable, Mapping
 
-from .._wire import ByteReply
+from .._messages import ByteReply
 from ..errors import (
     APIError,
     IncompleteRecordingError,

@@ -15,7 +15,7 @@ from typing import Literal, Protocol
 
 import attrs
 
-from .._wire import ByteReply, Framing
+from .._messages import ByteReply, Framing
 from ..errors import RecordingChangedError, RecordingError
 
 Verified = Literal["length", "chunked", "none"]

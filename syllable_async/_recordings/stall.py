@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Any, cast
 
-from .._wire import ByteReply
+from .._messages import ByteReply
 from ..errors import SyllableTimeoutError
 
 SLOWEST = 1024

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, cast
 
 import attrs
 
-from .._wire import Request
+from .._messages import Request
 from ..errors import APIError, RateLimitError, SyllableConnectionError, SyllableError, SyllableTimeoutError
 from .policy import Call, RetryPolicy, Sleep, Throttle
 

@@ -9,7 +9,7 @@ from typing import Any, Self
 import aiohttp
 
 from syllable_async import AsyncSyllableClient, RetryPolicy, make_converter
-from syllable_async._connections import POOL_SIZE
+from syllable_async._http.pool import POOL_SIZE
 from syllable_async._retry.policy import Time
 from tests.matrix.canaries import SESSION_ID, TOKEN
 from tests.matrix.subjects import Settings

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import attrs
 
-from syllable_async._wire import Framing
+from syllable_async._messages import Framing
 from syllable_async.errors import (
     APIError,
     IncompleteRecordingError,

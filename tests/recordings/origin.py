@@ -12,9 +12,9 @@ from typing import Literal, TypeVar
 
 import attrs
 
+from syllable_async._messages import Framing
 from syllable_async._recordings.download import Opener
 from syllable_async._recordings.stream import RecordingStream
-from syllable_async._wire import Framing
 from syllable_async.errors import (
     APIError,
     AuthenticationError,

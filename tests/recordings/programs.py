@@ -9,7 +9,7 @@ from typing import get_args
 import attrs
 from hypothesis import strategies as st
 
-from syllable_async._wire import Framing
+from syllable_async._messages import Framing
 from syllable_async.errors import SyllableConnectionError
 from tests.recordings.origin import NOISE, End, Origin, Part, Step, Version
 

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 from syllable_async import AsyncSyllableClient
-from syllable_async._wire import Framing
+from syllable_async._messages import Framing
 from syllable_async.errors import IncompleteRecordingError, SyllableError, UntrustedRecordingURLError
 from tests.faults import FaultServer, Instruction, json_reply
 from tests.faults.instructions import Stage

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from syllable_async._wire import Framing
+from syllable_async._messages import Framing
 from tests.recordings.origin import NOISE, End, Origin, Step, Version, files, read, stream
 
 DATA = NOISE[:200_000]

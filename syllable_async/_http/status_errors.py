@@ -9,8 +9,8 @@ from typing import Any, cast
 
 import msgspec
 
-from ._wire import Request
-from .errors import (
+from .._messages import Request
+from ..errors import (
     APIError,
     AuthenticationError,
     BadRequestError,

@@ -8,7 +8,7 @@ from typing import Any
 
 import aiohttp
 
-from ._wire import Framing
+from .._messages import Framing
 
 KEPT = 2**20
 """Bytes up to which the beginning of a body that is too large is worth keeping."""

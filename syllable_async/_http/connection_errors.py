@@ -7,8 +7,8 @@ import os
 import aiohttp
 from aiohttp.http import HttpProcessingError
 
-from ._wire import Request
-from .errors import SyllableConnectionError
+from .._messages import Request
+from ..errors import SyllableConnectionError
 
 FAILURES = (aiohttp.ClientError, HttpProcessingError, OSError, EOFError)
 """Everything that aiohttp was seen to raise for a broken connection or reply. `TimeoutError` is an `OSError` too."""

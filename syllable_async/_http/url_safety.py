@@ -9,7 +9,7 @@ from typing import cast
 
 from yarl import URL
 
-from .errors import UntrustedRecordingURLError
+from ..errors import UntrustedRecordingURLError
 
 _MAX_KEY = 8 * 2**10
 _KEY = re.compile(r"[!-~]+", re.ASCII)

@@ -13,8 +13,8 @@ from typing import Any
 import aiohttp
 from aiohttp.client_proto import ResponseHandler
 
-from ._failures import Replayed, failure_reason
-from ._retry.policy import Call
+from .._retry.policy import Call
+from .connection_errors import Replayed, failure_reason
 
 POOL_SIZE = 100
 AS_WE_SAY: dict[str, Any] = {

@@ -10,15 +10,15 @@ import aiohttp
 import attrs
 from yarl import URL
 
-from ._body import Body
-from ._connections import AS_WE_SAY
-from ._failures import FAILURES, connection_error
-from ._limit import Limit
-from ._retry.policy import Call
-from ._transport import KEY_HEADER, Transport
-from ._trust import check_recording_url, same_origin
-from ._wire import ByteReply, Framing, Request
-from .errors import RecordingError, SyllableError
+from .._messages import ByteReply, Framing, Request
+from .._retry.policy import Call
+from .._timing import Limit
+from ..errors import RecordingError, SyllableError
+from .body import Body
+from .connection_errors import FAILURES, connection_error
+from .pool import AS_WE_SAY
+from .transport import KEY_HEADER, Transport
+from .url_safety import check_recording_url, same_origin
 
 MAX_REDIRECTS = 5
 REDIRECTS = frozenset({301, 302, 303, 307, 308})

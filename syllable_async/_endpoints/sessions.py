@@ -8,19 +8,19 @@ from datetime import datetime
 from functools import partial
 from typing import TypeVar
 
-from ._decoding.decode import Converter, decode
-from ._pagination.pager import Pager
-from ._pagination.query import ListQuery
-from ._pagination.windows import WindowIterator, windows
-from ._recordings.filenames import stem
-from ._recordings.stream import RecordingStream
-from ._retry.retrier import Retries, StreamRetrier
-from ._streams import Opening
-from ._transport import Transport
-from ._trust import check_recording_url, check_token, own_token
-from ._wire import Request, segment
-from .errors import RecordingError
-from .models import (
+from .._decoding.decode import Converter, decode
+from .._http.streaming import Opening
+from .._http.transport import Transport
+from .._http.url_safety import check_recording_url, check_token, own_token
+from .._messages import Request, segment
+from .._pagination.pager import Pager
+from .._pagination.query import ListQuery
+from .._pagination.windows import WindowIterator, windows
+from .._recordings.filenames import stem
+from .._recordings.stream import RecordingStream
+from .._retry.retrier import Retries, StreamRetrier
+from ..errors import RecordingError
+from ..models import (
     InspectLatencyResponse,
     ListResponseSession,
     OrderByDirection,

@@ -15,22 +15,22 @@ import aiohttp
 import attrs
 from yarl import URL
 
-from ._body import Body
-from ._connections import AS_WE_SAY, Connections
-from ._failures import FAILURES, connection_error
-from ._limit import Limit
-from ._replies import status_error
-from ._retry.policy import Call, Clock
-from ._retry.retrier import Retrier, Retries
-from ._trust import key_problem
-from ._wire import Reply, Request
-from .errors import (
+from .._messages import Reply, Request
+from .._retry.policy import Call, Clock
+from .._retry.retrier import Retrier, Retries
+from .._timing import Limit
+from ..errors import (
     APIError,
     AuthenticationError,
     ResponseValidationError,
     SyllableError,
     SyllableTimeoutError,
 )
+from .body import Body
+from .connection_errors import FAILURES, connection_error
+from .pool import AS_WE_SAY, Connections
+from .status_errors import status_error
+from .url_safety import key_problem
 
 KEY_HEADER = "Syllable-API-Key"
 MAX_JSON = 64 * 2**20

@@ -1,0 +1,1 @@
+"""Everything that touches aiohttp, and everything that decides what may be sent where."""
