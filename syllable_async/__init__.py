@@ -14,14 +14,11 @@ from typing import get_type_hints as _get_type_hints
 import attrs as _attrs
 
 from ._client import AsyncSyllableClient, RawResponse, __version__
-from ._decoding.decode import decode, make_converter, to_dict, to_json
-from ._endpoints.sessions import Sessions
-from ._pagination.cursor import Cursor
-from ._pagination.pager import Pager
-from ._pagination.windows import TimeWindow
-from ._recordings.file import SavedRecording
-from ._recordings.stream import RecordingStream
-from ._retry.policy import RetryPolicy
+from ._decoding import decode, make_converter, to_dict, to_json
+from ._endpoints import Sessions
+from ._pagination import Cursor, Pager, TimeWindow
+from ._recordings import RecordingStream, SavedRecording
+from ._retry import RetryPolicy
 from .errors import (
     APIError,
     AuthenticationError,

@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-import os
 import platform
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, Self, TypeVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, Self, TypeVar
 
 import aiohttp
 import attrs
 import msgspec
 
-from ._decoding.decode import Converter, check_converter, decode
-from ._endpoints.sessions import Sessions
-from ._http.pool import Connections
-from ._http.status_errors import request_id
-from ._http.transport import KeySource, Transport
-from ._http.url_safety import check_base_url, check_headers, check_key
-from ._messages import any_request
-from ._retry.policy import RetryPolicy, Throttle, Time
-from ._retry.retrier import Retrier, check_policy
+from ._decoding import Converter, check_converter, decode
+from ._endpoints import Sessions
+from ._http import Connections, Transport, _key_source, any_request, check_base_url, check_headers, request_id
+from ._retry import Retrier, RetryPolicy, Throttle, check_policy
+from ._timing import Time
+from ._validators import _check_timeout
 
 __version__ = "1.0.0rc1"
 
@@ -31,7 +27,6 @@ if TYPE_CHECKING:
     from tenacity import AsyncRetrying
 
 T = TypeVar("T")
-ENV_KEY = "SYLLABLESDK_API_KEY_HEADER"
 _USER_AGENT = f"syllable_async/{__version__} aiohttp/{aiohttp.__version__} Python/{platform.python_version()}"
 
 
@@ -195,20 +190,3 @@ class AsyncSyllableClient:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         await self.aclose()
-
-
-def _key_source(api_key: object) -> KeySource:
-    if callable(api_key):
-        return cast("KeySource", api_key)
-    if api_key is not None:
-        return check_key(api_key)
-    key = os.environ.get(ENV_KEY)
-    if not key:
-        raise ValueError(f"no API key: give api_key, or set the environment variable {ENV_KEY}")
-    return check_key(key)
-
-
-def _check_timeout(timeout: float | None) -> float | None:
-    if timeout is not None and not (isinstance(timeout, int | float) and 0 < timeout < float("inf")):
-        raise ValueError("timeout must be a positive number of seconds, or None")
-    return timeout

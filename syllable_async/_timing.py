@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import time
+from collections.abc import Awaitable, Callable
 from types import TracebackType
 from typing import Any, Self, cast
+
+import attrs
 
 
 class Limit:
@@ -36,3 +40,56 @@ class Limit:
         # As there: a cancellation that somebody else asked for meanwhile is theirs, and passes.
         if self._passed and self._task.uncancel() <= self._cancelling and kind is asyncio.CancelledError:
             raise TimeoutError
+
+
+Clock = Callable[[], float]
+
+
+Sleep = Callable[[float], Awaitable[None]]
+
+
+@attrs.frozen
+class Time:
+    """The monotonic clock and the sleep of a client; tests bring their own."""
+
+    clock: Clock = time.monotonic
+    sleep: Sleep = asyncio.sleep
+
+
+class _Alarm:
+    """`asyncio.timeout` for many short waits: one timer for all of them, set again only when it goes off too early.
+
+    A timer for each chunk would cost a fifth of the speed.
+    """
+
+    def __init__(self) -> None:
+        self.task: asyncio.Task[Any] | None = None
+        self.rang = False
+        self._due = 0.0
+        self._timer: asyncio.TimerHandle | None = None
+
+    def wait(self, seconds: float) -> tuple[asyncio.Task[Any], int]:
+        """The running task will be cancelled, and `rang` set, unless it takes back `task` in that time."""
+        loop = asyncio.get_running_loop()
+        task = cast("asyncio.Task[Any]", asyncio.current_task(loop))
+        self.task, self.rang = task, False
+        self._due = loop.time() + seconds
+        if self._timer is None:
+            self._timer = loop.call_at(self._due, self._off, loop)
+        return task, task.cancelling()
+
+    def stop(self) -> None:
+        """Forget the timer."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _off(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._timer = None
+        if self.task is None:
+            return
+        if loop.time() < self._due:
+            self._timer = loop.call_at(self._due, self._off, loop)
+        else:
+            self.rang = True
+            self.task.cancel()

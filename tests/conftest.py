@@ -10,7 +10,7 @@ import pytest_asyncio
 from hypothesis import HealthCheck, settings
 
 from syllable_async import AsyncSyllableClient
-from syllable_async._retry.policy import Time
+from syllable_async._timing import Time
 from syllable_async.testing import FakeSyllable
 from tests.fake_time import FakeTime
 

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from syllable_async._pagination.pager import ListQuery
-from syllable_async._pagination.query import instant
+from syllable_async._validators import instant
 from syllable_async.models import OrderByDirection, SessionProperties
 
 TIMES = st.datetimes(datetime.min + timedelta(days=2), datetime.max - timedelta(days=2), timezones=st.timezones())

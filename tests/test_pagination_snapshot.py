@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from syllable_async._pagination.pager import Cursor, ListQuery, Pager
-from syllable_async._pagination.query import instant
+from syllable_async._validators import instant
 from syllable_async.errors import PaginationError
 from syllable_async.models import ListResponseSession, Session
 

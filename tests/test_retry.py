@@ -28,8 +28,8 @@ from syllable_async import (
 )
 from syllable_async._http.status_errors import parse_retry_after
 from syllable_async._messages import Request
-from syllable_async._retry.policy import Call, Throttle
-from syllable_async._retry.retrier import Retrier, StreamRetrier
+from syllable_async._retry.quota import Throttle
+from syllable_async._retry.retrier import Call, Retrier, StreamRetrier
 from tests.fake_time import FakeTime
 
 GET = Request(method="GET", template="/x/{id}", path="/x/1")

@@ -1,1 +1,5 @@
 """From a response's bytes to a model, and back."""
+
+from .decode import Converter, check_converter, decode, make_converter, to_dict, to_json
+
+__all__ = ["Converter", "check_converter", "decode", "make_converter", "to_dict", "to_json"]

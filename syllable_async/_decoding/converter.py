@@ -1,4 +1,4 @@
-"""cattrs for the models: every one has its hooks, and a hook that a user registers is honoured.
+"""The cattrs converter: every model has its hooks, and a hook that a user registers is honoured.
 
 Where no user's hook is in the way it decodes natively, as `_native` does. A property test holds both paths equal.
 """

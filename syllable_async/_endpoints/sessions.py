@@ -8,17 +8,12 @@ from datetime import datetime
 from functools import partial
 from typing import TypeVar
 
-from .._decoding.decode import Converter, decode
-from .._http.streaming import Opening
-from .._http.transport import Transport
-from .._http.url_safety import check_recording_url, check_token, own_token
-from .._messages import Request, segment
-from .._pagination.pager import Pager
-from .._pagination.query import ListQuery
-from .._pagination.windows import WindowIterator, windows
-from .._recordings.filenames import stem
-from .._recordings.stream import RecordingStream
-from .._retry.retrier import Retries, StreamRetrier
+from .._decoding import Converter, decode
+from .._http import Opening, Transport, check_recording_url, check_token, own_token, segment
+from .._messages import Request
+from .._pagination import ListQuery, Pager, WindowIterator, windows
+from .._recordings import RecordingStream, stem
+from .._retry import Retries, StreamRetrier
 from ..errors import RecordingError
 from ..models import (
     InspectLatencyResponse,

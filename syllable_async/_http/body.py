@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import ssl
-from typing import Any
 
 import aiohttp
 
 from .._messages import Framing
+from .aiohttp_internals import connection_end, raw_bytes
 
 KEPT = 2**20
 """Bytes up to which the beginning of a body that is too large is worth keeping."""
@@ -27,15 +26,8 @@ class Body:
             raise aiohttp.ClientPayloadError("two lengths")
         self.response = response
         self.framing: Framing = framing(response)
-        self._closed: asyncio.Future[None] | None = None
-        self._tls: ssl.SSLObject | None = None
-        if self.framing == "close" and response.connection is not None:
-            self._watch(response.connection)
-
-    def _watch(self, connection: Any) -> None:
-        """Keep what tells a clean end from a cut; it is out of reach once aiohttp has let go of the connection."""
-        self._closed = connection.protocol.closed
-        self._tls = connection.transport.get_extra_info("ssl_object") if connection.transport else None
+        # What tells a clean end from a cut is out of reach once aiohttp has let go of the connection.
+        self._closed, self._tls = connection_end(response) if self.framing == "close" else (None, None)
 
     async def read(self) -> bytes:
         """The next bytes, `b""` at the end; `ConnectionResetError` where the end of the connection is a cut."""
@@ -78,10 +70,7 @@ class Body:
     def _is_bomb(self, size: int) -> bool:
         if size <= BOMB_SIZE:
             return False
-        # aiohttp's Python parser counts bytes again that it takes up again: never more than the whole.
-        seen = self.response.content.total_raw_bytes
-        raw = min(seen, self.response.content_length or seen)
-        return size > BOMB_RATIO * raw
+        return size > BOMB_RATIO * raw_bytes(self.response)
 
 
 def framing(response: aiohttp.ClientResponse) -> Framing:

@@ -11,13 +11,14 @@ import attrs
 from yarl import URL
 
 from .._messages import ByteReply, Framing, Request
-from .._retry.policy import Call
+from .._retry import Call
 from .._timing import Limit
 from ..errors import RecordingError, SyllableError
+from .auth import KEY_HEADER
 from .body import Body
 from .connection_errors import FAILURES, connection_error
 from .pool import AS_WE_SAY
-from .transport import KEY_HEADER, Transport
+from .transport import Transport
 from .url_safety import check_recording_url, same_origin
 
 MAX_REDIRECTS = 5

@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import logging
-import re
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from inspect import isawaitable
 from typing import TypeVar
-from urllib.parse import quote_plus
 
 import aiohttp
 import attrs
 from yarl import URL
 
 from .._messages import Reply, Request
-from .._retry.policy import Call, Clock
-from .._retry.retrier import Retrier, Retries
-from .._timing import Limit
+from .._retry import Call, Retrier, Retries
+from .._timing import Clock, Limit
 from ..errors import (
     APIError,
     AuthenticationError,
@@ -26,17 +23,15 @@ from ..errors import (
     SyllableError,
     SyllableTimeoutError,
 )
+from .auth import KEY_HEADER, KeyFunction, KeySource, key_problem
 from .body import Body
 from .connection_errors import FAILURES, connection_error
 from .pool import AS_WE_SAY, Connections
+from .requests import _encode
 from .status_errors import status_error
-from .url_safety import key_problem
 
-KEY_HEADER = "Syllable-API-Key"
 MAX_JSON = 64 * 2**20
 MAX_ERROR_BODY = 64 * 2**10
-KeyFunction = Callable[[], str | Awaitable[str]]
-KeySource = str | KeyFunction
 T = TypeVar("T")
 logger = logging.getLogger("syllable_async")
 
@@ -197,11 +192,3 @@ class Transport:
         logger.debug(
             "%s %s: %s in %.1f ms, attempt %d", request.method, request.template, result, milliseconds, call.sent
         )
-
-
-def _encode(text: str) -> str:
-    """As `urlencode` does it; most values need nothing, and finding that out costs a tenth."""
-    return text if _UNRESERVED(text) else quote_plus(text)
-
-
-_UNRESERVED = re.compile(r"[A-Za-z0-9_.~-]*", re.ASCII).fullmatch

@@ -9,7 +9,8 @@ from typing import Self, cast
 
 import attrs
 
-from .query import ListQuery, instant
+from .._validators import instant
+from .query import ListQuery
 
 
 @attrs.frozen(kw_only=True)

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections import deque
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 from itertools import pairwise
 
@@ -20,34 +19,11 @@ from ..errors import (
 )
 from ..models import ListResponseSession, Session
 from .cursor import Cursor, fingerprint
-from .keyset_state import BEGINNING, TICK, Bounds, Key, Step, earlier
-from .offset import SessionWalk
+from .iterators import SessionWalk
+from .keyset_state import BEGINNING, TICK, Bounds, Key, Seen, Step, earlier
 from .query import FetchPage, ListQuery
 
 _log = logging.getLogger(__name__)
-
-
-class Seen:
-    """The ids that can come again, oldest first; those before a floor are forgotten."""
-
-    def __init__(self, known: Iterable[str] = (), at: datetime = BEGINNING) -> None:
-        self._order = deque((at, session_id) for session_id in known)
-        self._ids = {session_id for _, session_id in self._order}
-
-    def __contains__(self, session_id: str | None) -> bool:
-        return session_id in self._ids
-
-    def add(self, row: Session) -> None:
-        session_id = row.session_id or ""
-        self._ids.add(session_id)
-        self._order.append((row.timestamp, session_id))
-
-    def forget_before(self, floor: datetime) -> None:
-        while self._order and self._order[0][0] < floor:
-            self._ids.discard(self._order.popleft()[1])
-
-    def since(self, floor: datetime) -> tuple[str, ...]:
-        return tuple(session_id for at, session_id in self._order if at >= floor)
 
 
 class SnapshotIterator(SessionWalk):

@@ -8,13 +8,15 @@ offsets are needed after all; `Block` says when they can be believed.
 
 from __future__ import annotations
 
+from collections import deque
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import TypeAlias
 
 import attrs
 
 from ..errors import PaginationError
-from ..models import ListResponseSession
+from ..models import ListResponseSession, Session
 
 TICK = timedelta(microseconds=1)
 MOST_PASSES = 100
@@ -133,3 +135,26 @@ class Block:
 
 
 Step: TypeAlias = Key | Block
+
+
+class Seen:
+    """The ids that can come again, oldest first; those before a floor are forgotten."""
+
+    def __init__(self, known: Iterable[str] = (), at: datetime = BEGINNING) -> None:
+        self._order = deque((at, session_id) for session_id in known)
+        self._ids = {session_id for _, session_id in self._order}
+
+    def __contains__(self, session_id: str | None) -> bool:
+        return session_id in self._ids
+
+    def add(self, row: Session) -> None:
+        session_id = row.session_id or ""
+        self._ids.add(session_id)
+        self._order.append((row.timestamp, session_id))
+
+    def forget_before(self, floor: datetime) -> None:
+        while self._order and self._order[0][0] < floor:
+            self._ids.discard(self._order.popleft()[1])
+
+    def since(self, floor: datetime) -> tuple[str, ...]:
+        return tuple(session_id for at, session_id in self._order if at >= floor)

@@ -3,59 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from types import TracebackType
-from typing import Generic, Self, TypeVar
 
 import attrs
 
-from ..models import ListResponseSession, Session
+from ..models import ListResponseSession
+from .iterators import SessionWalk, Walk
 from .offset_state import Ledger
 
-T = TypeVar("T")
 FetchNumber = Callable[[int], Awaitable[ListResponseSession]]
-
-
-class Walk(Generic[T]):
-    """What all walks share: one task at a time, `async with`, and an end that stays the end.
-
-    A failed step leaves the walk where it was, so `anext` again goes on. It is a class and no async generator because
-    a generator is finished by its first exception, and a caller who retries would get a short list without an error.
-    """
-
-    _closed = False
-    _busy = False
-
-    def __aiter__(self) -> Self:
-        return self
-
-    async def __anext__(self) -> T:
-        if self._busy:
-            raise RuntimeError("two tasks share one iterator; give each a walk of its own, or share a queue")
-        if self._closed:
-            raise StopAsyncIteration
-        self._busy = True
-        try:
-            return await self._step()
-        finally:
-            self._busy = False
-
-    async def _step(self) -> T:
-        raise NotImplementedError  # pragma: no cover - every kind of walk has its own
-
-    async def aclose(self) -> None:
-        """End the walk: what is in flight is cancelled and awaited. Can be called twice."""
-        self._closed = True
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        await self.aclose()
 
 
 class PageIterator(Walk[ListResponseSession]):
@@ -172,38 +129,6 @@ def _retrieve(task: asyncio.Task[ListResponseSession]) -> None:
     """Look at the exception, so that a page nobody came for is not reported as forgotten."""
     if not task.cancelled():
         task.exception()
-
-
-class SessionWalk(Walk[Session]):
-    """A walk that takes sessions in by the page and hands them out one by one."""
-
-    def __init__(self, max_items: int | None) -> None:
-        self._left = max_items
-        self._rows: deque[Session] = deque()
-
-    async def __anext__(self) -> Session:
-        # Rows at hand need no await, so no other task can come between.
-        if self._rows and not self._closed:
-            return self._next_row()
-        return await super().__anext__()
-
-    async def _step(self) -> Session:
-        while not self._rows:
-            if self._left == 0 or not await self._more() or self._closed:
-                raise StopAsyncIteration
-        return self._next_row()
-
-    def _next_row(self) -> Session:
-        row = self._rows.popleft()
-        if self._left is not None:
-            self._left -= 1
-            if self._left == 0:
-                self._rows.clear()
-        return row
-
-    async def _more(self) -> bool:
-        """Take the next page in, if there may be one."""
-        raise NotImplementedError  # pragma: no cover - every kind of walk has its own
 
 
 class ItemIterator(SessionWalk):

@@ -9,11 +9,12 @@ from typing import Any
 
 import attrs
 
+from .._validators import at_least, seconds
 from ..models import ListResponseSession
 from .cursor import Cursor
 from .keyset import FollowIterator, SnapshotIterator
 from .offset import ItemIterator, PageIterator
-from .query import FetchPage, ListQuery, at_least, seconds
+from .query import FetchPage, ListQuery
 from .windows import TimeWindow, WindowIterator, windows
 
 __all__ = [

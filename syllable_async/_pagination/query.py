@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Self
 
 import attrs
 
+from .._validators import _iso, _known_instant, _moment, _string, _strings, at_least, instant
 from ..models import ListResponseSession
 
 PAGE_SIZE = 100
@@ -117,87 +118,6 @@ class ListQuery:
             None if start is None else instant("start_datetime", start),
             None if end is None else instant("end_datetime", end),
         )
-
-
-def at_least(low: int, name: str, value: int | None) -> int | None:
-    """A whole number that is not below `low`, or None."""
-    if value is None:
-        return None
-    if not isinstance(value, int) or isinstance(value, bool):
-        raise TypeError(f"{name} must be an int, not {type(value).__name__}")
-    if value < low:
-        raise ValueError(f"{name} must be at least {low}")
-    return int(value)
-
-
-def seconds(name: str, value: float) -> float:
-    """A number of seconds that is finite and not negative."""
-    if not isinstance(value, (int, float)) or isinstance(value, bool):
-        raise TypeError(f"{name} must be a number of seconds, not {type(value).__name__}")
-    if not 0 <= value < 1e9:
-        raise ValueError(f"{name} must be a number of seconds, finite and not negative")
-    return float(value)
-
-
-def instant(name: str, value: datetime | str) -> datetime:
-    """The moment that a datetime or an ISO 8601 string stands for; `ValueError` where it has no offset."""
-    known = _known_instant(value)
-    if known is None:
-        raise ValueError(f"{name} must be an ISO 8601 time with an offset")
-    return known
-
-
-def _known_instant(value: datetime | str) -> datetime | None:
-    if isinstance(value, datetime):
-        return value
-    try:
-        parsed = datetime.fromisoformat(value)
-    except ValueError:
-        return None
-    return None if parsed.utcoffset() is None else parsed
-
-
-def _moment(name: str, value: datetime | str | None) -> None:
-    if isinstance(value, datetime):
-        if value.utcoffset() is None:
-            raise ValueError(f"{name} has no time zone; it must be aware, for example datetime.now(UTC)")
-        try:
-            _iso(value)
-        except OverflowError:
-            raise ValueError(f"{name} is before the year 1 or after 9999 in UTC") from None
-    elif value is not None and not isinstance(value, str):
-        raise TypeError(f"{name} must be a datetime or an ISO 8601 str, not {type(value).__name__}")
-
-
-def _iso(value: datetime | str) -> str:
-    if isinstance(value, str):
-        return value
-    offset = value.utcoffset()
-    if offset is not None and offset % timedelta(
-        minutes=1
-    ):  # as zones had before 1900; RFC 3339 knows no seconds there
-        value = value.astimezone(UTC)
-    return value.isoformat()
-
-
-def _string(name: str, value: str | None) -> str | None:
-    if value is None:
-        return None
-    if not isinstance(value, str):
-        raise TypeError(f"{name} must be a str, not {type(value).__name__}")
-    return str(value)  # an enum's member becomes the plain string that goes over the wire
-
-
-def _strings(name: str, values: Iterable[str] | None) -> tuple[str, ...] | None:
-    if values is None:
-        return None
-    if isinstance(values, (str, bytes)):
-        raise TypeError(f"{name} must be a list of str, not a single {type(values).__name__}")
-    strings = tuple(values)
-    for value in strings:
-        if not isinstance(value, str):
-            raise TypeError(f"{name} must hold str, not {type(value).__name__}")
-    return tuple(map(str, strings)) or None
 
 
 FetchPage = Callable[[ListQuery], Awaitable[ListResponseSession]]

@@ -6,10 +6,11 @@ from datetime import UTC, datetime
 
 import attrs
 
+from .._validators import at_least
 from ..errors import PaginationError
+from .iterators import Walk
 from .keyset_state import TICK, earlier
-from .offset import Walk
-from .query import FetchPage, ListQuery, at_least
+from .query import FetchPage, ListQuery
 
 SLACK = 1000
 """Sessions that may come and go again while windows are found, without a doubt about the server's totals."""

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Any, cast
 
 from .._messages import ByteReply
+from .._timing import _Alarm
 from ..errors import SyllableTimeoutError
 
 SLOWEST = 1024
@@ -56,42 +56,3 @@ class Pace:
         if self._received < SLOWEST * self._waited:
             raise SyllableTimeoutError("slow-transfer limit (under 1 KiB/s)", RATE_WINDOW)
         self.restart()
-
-
-class _Alarm:
-    """`asyncio.timeout` for many short waits: one timer for all of them, set again only when it goes off too early.
-
-    A timer for each chunk would cost a fifth of the speed.
-    """
-
-    def __init__(self) -> None:
-        self.task: asyncio.Task[Any] | None = None
-        self.rang = False
-        self._due = 0.0
-        self._timer: asyncio.TimerHandle | None = None
-
-    def wait(self, seconds: float) -> tuple[asyncio.Task[Any], int]:
-        """The running task will be cancelled, and `rang` set, unless it takes back `task` in that time."""
-        loop = asyncio.get_running_loop()
-        task = cast("asyncio.Task[Any]", asyncio.current_task(loop))
-        self.task, self.rang = task, False
-        self._due = loop.time() + seconds
-        if self._timer is None:
-            self._timer = loop.call_at(self._due, self._off, loop)
-        return task, task.cancelling()
-
-    def stop(self) -> None:
-        """Forget the timer."""
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-
-    def _off(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._timer = None
-        if self.task is None:
-            return
-        if loop.time() < self._due:
-            self._timer = loop.call_at(self._due, self._off, loop)
-        else:
-            self.rang = True
-            self.task.cancel()

@@ -2,37 +2,20 @@
 
 from __future__ import annotations
 
-import asyncio
-import time
-from collections.abc import Awaitable, Callable
-from typing import Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import attrs
 from attrs import validators as v
 
-from ..errors import SyllableError
+from .._messages import Request
+from .._validators import _seconds, _seconds_or_none
+from ..errors import APIError, SyllableConnectionError, SyllableError
 
-Clock = Callable[[], float]
-Sleep = Callable[[float], Awaitable[None]]
+if TYPE_CHECKING:
+    from tenacity import AsyncRetrying
+
 OnRetry = Callable[[int, SyllableError, float], None]
-
-
-@attrs.frozen
-class Time:
-    """The monotonic clock and the sleep of a client; tests bring their own."""
-
-    clock: Clock = time.monotonic
-    sleep: Sleep = asyncio.sleep
-
-
-def _seconds(_: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
-    if not (isinstance(value, int | float) and 0 <= value < float("inf")):
-        raise ValueError(f"{attribute.name} must be a number of seconds from 0 on")
-
-
-def _seconds_or_none(policy: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
-    if value is not None:
-        _seconds(policy, attribute, value)
 
 
 @attrs.frozen
@@ -62,43 +45,31 @@ class RetryPolicy:
     on_retry: OnRetry | None = attrs.field(default=None, repr=False)
 
 
-class Throttle:
-    """The brakes that all calls of a client share: a quota of retries, and the pause that a 429 asks for.
+def check_policy(policy: object) -> RetryPolicy | AsyncRetrying:
+    """A user's policy; `TypeError` where it is none."""
+    if isinstance(policy, RetryPolicy):
+        return policy
+    from tenacity import AsyncRetrying  # noqa: PLC0415
 
-    The quota ends retry storms: each retry takes 5 of 500, a success gives back what its call took, at least 1. So
-    1,000 calls to a dead server make at most 1,100 requests.
-    """
+    if isinstance(policy, AsyncRetrying):
+        return policy
+    raise TypeError(f"retries must be a RetryPolicy or a tenacity AsyncRetrying, not {type(policy).__name__}")
 
-    CAPACITY = 500
-    COST = 5
 
-    def __init__(self, clock: Clock = time.monotonic) -> None:
-        self.clock = clock
-        self.quota: int = self.CAPACITY
-        self.paused_until: float = 0.0
+def _is_worth(error: SyllableError, rules: RetryPolicy, request: Request) -> bool:
+    return _is_transient(error, rules) and _may_repeat(error, request)
 
-    def take(self) -> bool:
-        """Pay for one retry, if there is enough left."""
-        if self.quota < self.COST:
-            return False
-        self.quota -= self.COST
+
+def _is_transient(error: SyllableError, rules: RetryPolicy) -> bool:
+    if isinstance(error, APIError):
+        return error.status in rules.statuses
+    return isinstance(error, SyllableConnectionError) and error.transient and getattr(error, "limit", "") != "deadline"
+
+
+def _may_repeat(error: SyllableError, request: Request) -> bool:
+    """Whether sending again can do no harm: the call is safe to repeat, or it certainly was not acted upon."""
+    if request.repeatable:
         return True
-
-    def give_back(self, amount: int = 1) -> None:
-        """A call succeeded."""
-        if self.quota < self.CAPACITY:
-            self.quota = min(self.CAPACITY, self.quota + amount)
-
-    def pause(self, seconds: float) -> None:
-        """No call of the client sends for so long."""
-        self.paused_until = max(self.paused_until, self.clock() + seconds)
-
-
-@attrs.define(slots=True)
-class Call:
-    """One call while it runs: its limit in time, the requests it has sent, and whether the last one could leave."""
-
-    deadline_at: float | None
-    deadline: float | None
-    sent: int = 0
-    connected: bool = True
+    if isinstance(error, APIError):
+        return error.status in {429, 503} and error.retry_after is not None
+    return isinstance(error, SyllableConnectionError) and not error.outcome_unknown

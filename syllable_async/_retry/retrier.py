@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, cast
 import attrs
 
 from .._messages import Request
-from ..errors import APIError, RateLimitError, SyllableConnectionError, SyllableError, SyllableTimeoutError
-from .policy import Call, RetryPolicy, Sleep, Throttle
+from .._timing import Sleep
+from ..errors import APIError, RateLimitError, SyllableError, SyllableTimeoutError
+from .policy import RetryPolicy, _is_worth, _may_repeat, check_policy
+from .quota import Throttle
 
 if TYPE_CHECKING:
     from tenacity import AsyncRetrying, RetryCallState
@@ -20,6 +22,18 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 logger = logging.getLogger("syllable_async")
 Retries: TypeAlias = "RetryPolicy | AsyncRetrying | None"
+
+
+@attrs.define(slots=True)
+class Call:
+    """One call while it runs: its limit in time, the requests it has sent, and whether the last one could leave."""
+
+    deadline_at: float | None
+    deadline: float | None
+    sent: int = 0
+    connected: bool = True
+
+
 Attempt = Callable[[Call], Awaitable[T]]
 
 
@@ -136,17 +150,6 @@ class StreamRetrier:
         return await self.retrier.run(next_attempt, self.request, deadline=False)
 
 
-def check_policy(policy: object) -> RetryPolicy | AsyncRetrying:
-    """A user's policy; `TypeError` where it is none."""
-    if isinstance(policy, RetryPolicy):
-        return policy
-    from tenacity import AsyncRetrying  # noqa: PLC0415
-
-    if isinstance(policy, AsyncRetrying):
-        return policy
-    raise TypeError(f"retries must be a RetryPolicy or a tenacity AsyncRetrying, not {type(policy).__name__}")
-
-
 _DEFAULT = RetryPolicy()
 _Rule = Callable[["RetryCallState"], Any]
 
@@ -224,22 +227,3 @@ def _asked(state: RetryCallState) -> float | None:
 def _reason(state: RetryCallState) -> str:
     error = state.outcome.exception() if state.outcome else None
     return f"HTTP {error.status}" if isinstance(error, APIError) else getattr(error, "reason", type(error).__name__)
-
-
-def _is_worth(error: SyllableError, rules: RetryPolicy, request: Request) -> bool:
-    return _is_transient(error, rules) and _may_repeat(error, request)
-
-
-def _is_transient(error: SyllableError, rules: RetryPolicy) -> bool:
-    if isinstance(error, APIError):
-        return error.status in rules.statuses
-    return isinstance(error, SyllableConnectionError) and error.transient and getattr(error, "limit", "") != "deadline"
-
-
-def _may_repeat(error: SyllableError, request: Request) -> bool:
-    """Whether sending again can do no harm: the call is safe to repeat, or it certainly was not acted upon."""
-    if request.repeatable:
-        return True
-    if isinstance(error, APIError):
-        return error.status in {429, 503} and error.retry_after is not None
-    return isinstance(error, SyllableConnectionError) and not error.outcome_unknown

@@ -10,7 +10,7 @@ import aiohttp
 
 from syllable_async import AsyncSyllableClient, RetryPolicy, make_converter
 from syllable_async._http.pool import POOL_SIZE
-from syllable_async._retry.policy import Time
+from syllable_async._timing import Time
 from tests.matrix.canaries import SESSION_ID, TOKEN
 from tests.matrix.subjects import Settings
 

@@ -10,7 +10,7 @@ from random import Random
 import attrs
 
 from syllable_async._pagination.pager import ListQuery
-from syllable_async._pagination.query import instant
+from syllable_async._validators import instant
 from syllable_async.models import ListResponseSession, Session
 
 EPOCH = datetime(2026, 1, 1, tzinfo=UTC)

@@ -1,0 +1,243 @@
+"""The structure: which file stands where, who imports whom, how long functions are."""
+
+from __future__ import annotations
+
+import ast
+import os
+import re
+import statistics
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import syllable_async
+
+PACKAGE = Path(syllable_async.__file__).parent
+ROOT = Path(__file__).parent.parent
+FLOORS = {  # what stands at the top of the package, and its floor: imports go down
+    "errors": 0,
+    "models": 0,
+    "_messages": 0,
+    "_timing": 0,
+    "_validators": 0,
+    "_decoding": 1,
+    "_retry": 1,
+    "_pagination": 1,
+    "_recordings": 1,
+    "_http": 2,
+    "_endpoints": 3,
+    "_client": 4,
+    "__init__": 5,
+}
+BESIDE = {"_http": {"_retry"}}
+"""Rooms of floors 1 to 3 import floor 0 and these rooms; `_endpoints` and what is above it import every room below."""
+ORDERS = {  # each room's files from left to right: those on the left import none on their right
+    "_decoding": [["native"], ["converter"], ["decode"]],
+    "_retry": [["policy", "quota"], ["retrier"]],
+    "_pagination": [
+        ["query", "iterators", "offset_state", "keyset_state"],
+        ["cursor", "offset"],
+        ["keyset"],
+        ["windows"],
+        ["pager"],
+    ],
+    "_recordings": [["resume", "stall", "filenames"], ["download", "file"], ["stream"]],
+    "_http": [
+        ["status_errors", "connection_errors", "url_safety", "requests", "auth"],
+        ["aiohttp_internals"],
+        ["body", "pool"],
+        ["transport"],
+        ["streaming"],
+    ],
+    "_endpoints": [["sessions"]],
+}
+FACES = {  # what leaves a room
+    "_decoding": "Converter check_converter decode make_converter to_dict to_json",
+    "_retry": "Call Retrier Retries RetryPolicy StreamRetrier Throttle check_policy",
+    "_pagination": "Cursor ListQuery Pager TimeWindow WindowIterator windows",
+    "_recordings": "RecordingStream SavedRecording stem",
+    "_http": """Connections Opening Transport _key_source any_request check_base_url check_headers check_recording_url
+        check_token own_token request_id segment""",
+    "_endpoints": "Sessions",
+}
+OTHERS = {  # packages of others, and the only places that may import them
+    "aiohttp": {"_http", "_client"},
+    "cattrs": {"_decoding", "_client"},
+    "tenacity": {"_retry", "_client"},
+    "msgspec": {"_decoding", "_client", "_http/status_errors"},
+    "yarl": {"_http"},
+    "attrs": {""},
+}
+PURE = {
+    "_messages",
+    "_retry/policy",
+    "_retry/quota",
+    "_pagination/query",
+    "_pagination/offset_state",
+    "_pagination/keyset_state",
+    "_pagination/cursor",
+    "_recordings/resume",
+    "_recordings/filenames",
+}
+"""Rules without I/O: tested without a loop, and covered by the mutation run."""
+IMPURE = {
+    "_messages",
+    "_retry/policy",
+    "_retry/quota",
+    "_pagination/query",
+    "_pagination/offset_state",
+    "_pagination/keyset_state",
+    "_pagination/cursor",
+    "_recordings/resume",
+    "_recordings/filenames",
+}
+"""Rules without I/O: tested without a loop, and covered by the mutation run."""
+IMPURE = {"asyncio", "aiohttp", "os", "time", "socket", "ssl", "threading"}
+PRIVATE_OF_AIOHTTP = re.compile(
+    r"\bResponseHandler\b|\b_factory\b|\b_retry_connection\b|\b_middlewares\b|total_raw_bytes|\.protocol\b"
+    r"|_release\(self, key"
+)
+
+
+def place(path: Path) -> str:
+    """A file's name in these tables: its path in the package without the ending."""
+    return path.relative_to(PACKAGE).with_suffix("").as_posix()
+
+
+FILES = {place(path): path for path in sorted(PACKAGE.rglob("*.py")) if "testing" not in path.parts}
+ROOMS = {name: [file for group in order for file in group] for name, order in ORDERS.items()}
+
+
+def imports(file: str) -> tuple[set[str], set[str]]:
+    """Files of ours (a room's face by the room's name), and packages of others, imported anywhere in a file."""
+    ours: set[str] = set()
+    others: set[str] = set()
+    for node in ast.walk(ast.parse(FILES[file].read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            others |= {alias.name.partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.level:
+            parent = FILES[file].parents[node.level - 1]
+            names = [node.module] if node.module else [alias.name for alias in node.names]
+            ours |= {parent.joinpath(*name.split(".")).relative_to(PACKAGE).as_posix() for name in names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            others.add(node.module.partition(".")[0])
+    return ours, others - set(sys.stdlib_module_names)
+
+
+def test_every_file_is_in_a_row() -> None:
+    inside = {f"{room}/{file}" for room, files in ROOMS.items() for file in [*files, "__init__"]}
+    assert set(FILES) == inside | (set(FLOORS) - set(ROOMS))
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_imports_go_down_and_through_the_faces(file: str) -> None:
+    room = file.partition("/")[0]
+    for target in imports(file)[0]:
+        other, _, inside = target.partition("/")
+        if other == room:
+            continue
+        assert not inside, f"{file} looks behind the face of {other}"
+        beside = FLOORS[room] == 2 and other in BESIDE[room]
+        assert FLOORS[other] == 0 or beside or (FLOORS[room] > 2 and FLOORS[other] < FLOORS[room]), target
+        assert FLOORS[room] > 0
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_inside_a_room_the_left_imports_nothing_of_the_right(room: str) -> None:
+    before: set[str] = set()
+    for group in ORDERS[room]:
+        for file in group:
+            inside = {name.partition("/")[2] for name in imports(f"{room}/{file}")[0] if name.startswith(f"{room}/")}
+            assert inside <= before, file
+        before |= set(group)
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_a_face_shows_what_leaves_the_room_and_nothing_else(room: str) -> None:
+    face = ast.parse(FILES[f"{room}/__init__"].read_text("utf-8"))
+    shown = [alias.name for node in ast.walk(face) if isinstance(node, ast.ImportFrom) for alias in node.names]
+    assert sorted(shown) == sorted(FACES[room].split())
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_packages_of_others_are_imported_where_they_belong(file: str) -> None:
+    for package in imports(file)[1]:
+        assert any(file.startswith(where) for where in OTHERS[package]), package
+
+
+@pytest.mark.parametrize("file", sorted(PURE))
+def test_pure_rules_do_no_io(file: str) -> None:
+    tree = ast.parse(FILES[file].read_text("utf-8"))
+    modules = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
+    modules |= {node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+    assert not {name.partition(".")[0] for name in modules} & IMPURE
+
+
+def test_what_aiohttp_keeps_private_stands_in_one_file() -> None:
+    for file, path in FILES.items():
+        found = PRIVATE_OF_AIOHTTP.search(path.read_text("utf-8"))
+        assert found is None or file == "_http/aiohttp_internals", (file, found)
+
+
+def test_cattrs_is_imported_for_hooks_and_tenacity_for_retries_alone() -> None:
+    code = "import sys, syllable_async; syllable_async.AsyncSyllableClient('key'); print({*sys.modules} & {*sys.argv})"
+    command = [sys.executable, "-c", code, "cattrs", "tenacity"]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    assert done.stdout == "set()\n"
+
+
+def functions(path: Path) -> list[int]:
+    tree = ast.parse(path.read_text("utf-8"))
+    found = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
+    return [(node.end_lineno or node.lineno) - node.lineno + 1 for node in found]
+
+
+def test_functions_are_short() -> None:
+    lengths = [length for path in FILES.values() for length in functions(path)]
+    assert statistics.median(lengths) <= 11
+
+
+def test_every_file_begins_with_a_sentence_that_says_what_is_in_it() -> None:
+    for file, path in FILES.items():
+        docstring = ast.get_docstring(ast.parse(path.read_text("utf-8"))) or ""
+        assert re.match(r"[A-Z].*[.:]$", docstring.splitlines()[0]), file
+
+
+def test_the_guide_shows_every_room() -> None:
+    guide = (ROOT / ".github" / "CONTRIBUTING.md").read_text("utf-8")
+    rows = re.findall(r"^\| (\d) \| (.*?) \|", guide, re.MULTILINE)
+    shown = {name.rstrip("/"): int(floor) for floor, names in rows for name in re.findall(r"`([\w/]+)`", names)}
+    assert shown == FLOORS
+    for room, files in ROOMS.items():
+        line = next(line for line in guide.splitlines() if line.startswith(f"| `{room}/` |"))
+        assert set(re.findall(r"`(\w+)`", line)) == set(files)
+
+
+def test_the_changelog_begins_with_this_version() -> None:
+    versions = re.findall(r"^## \[(.+?)\]", (ROOT / "CHANGELOG.md").read_text("utf-8"), re.MULTILINE)
+    assert versions[0] == syllable_async.__version__ or versions[:2] == ["Unreleased", syllable_async.__version__]
+
+
+def test_public_names() -> None:
+    assert sorted(syllable_async.__all__) == sorted(PUBLIC.split())
+    assert all(hasattr(syllable_async, name) for name in syllable_async.__all__)
+
+
+def test_the_tested_package_is_the_one_that_was_meant() -> None:
+    """Against an installed wheel the checkout must not be what is imported."""
+    expected = os.environ.get("SYLLABLE_ASYNC_FROM")
+    assert expected is None or expected in PACKAGE.parts
+
+
+PUBLIC = """
+APIError AsyncSyllableClient AuthenticationError BadRequestError Cursor HTTPValidationError IncompleteRecordingError
+InspectLatencyResponse InternalServerError LatencyCategory LatencyEntry LatencyUnitType ListResponseSession
+NotFoundError OrderByDirection Pager PaginationDriftWarning PaginationError PermissionDeniedError RateLimitError
+RawResponse RecordingChangedError RecordingError RecordingStream ResponseValidationError RetryPolicy SavedRecording
+Session SessionAction SessionProperties SessionRecordingResponse SessionSummaryResponse SessionText
+SessionTimelineResponse SessionTranscriptionResponse Sessions SummaryEntry SyllableConnectionError SyllableError
+SyllableTimeoutError TimeWindow TimelineEvent TimelineEventKind TranscriptConfidence TranscriptWordConfidence
+UntrustedRecordingURLError ValidationError __version__ decode make_converter to_dict to_json
+"""
