@@ -13,8 +13,8 @@ import msgspec
 
 from ._decoding import Converter, check_converter, decode
 from ._endpoints import Sessions
-from ._http import Connections, Transport, _key_source, any_request, check_base_url, check_headers, request_id
-from ._retry import Retrier, RetryPolicy, Throttle, check_policy
+from ._http import ConnectionPool, Transport, _key_source, build_request, check_base_url, check_headers, request_id
+from ._retry import Retrier, RetryPolicy, RetryQuota, check_policy
 from ._timing import Time
 from ._validators import _check_timeout
 
@@ -102,10 +102,10 @@ class AsyncSyllableClient:
         transport = Transport(
             base=base,
             key=_key_source(api_key),
-            connections=Connections(session),
+            connections=ConnectionPool(session),
             retrier=Retrier(
                 check_policy(RetryPolicy() if retries is None else retries),
-                Throttle(self._time.clock),
+                RetryQuota(self._time.clock),
                 self._time.sleep,
             ),
             timeout=_check_timeout(timeout),
@@ -145,7 +145,7 @@ class AsyncSyllableClient:
             retries: in place of the client's policy.
         """
         body = None if json is None else msgspec.json.encode(json)
-        request = any_request(method, segments, query, body)
+        request = build_request(method, segments, query, body)
         reply = await self._transport.send(request, retries)
         return RawResponse(
             status=reply.status,
@@ -171,7 +171,7 @@ class AsyncSyllableClient:
         view = object.__new__(type(self))
         transport = attrs.evolve(
             old,
-            retrier=old.retrier.using(retries),
+            retrier=old.retrier.with_policy(retries),
             timeout=old.timeout if timeout is None else _check_timeout(timeout),
             headers={**old.headers, **check_headers(headers or {})},
         )

@@ -16,18 +16,18 @@ class Request:
     """One call of the API. What could identify a patient or hold a token is kept out of `repr`."""
 
     method: str
-    template: str
+    path_template: str
     """The path for logs and errors, ids left as names."""
     path: str = attrs.field(repr=False)
     """The path to send, each segment percent-encoded."""
     query: Sequence[tuple[str, str]] = attrs.field(default=(), repr=False)
     body: bytes | None = attrs.field(default=None, repr=False)
-    repeatable: bool = True
+    idempotent: bool = True
     """Whether sending it twice does no harm (RFC 9110 §9.2.2, and the POST that mints recording URLs)."""
 
 
 @attrs.frozen(slots=True, kw_only=True)
-class Reply:
+class Response:
     """A whole answer, read to its end."""
 
     status: int
@@ -36,7 +36,7 @@ class Reply:
     attempts: int = 1
 
 
-class ByteReply(Protocol):
+class StreamedResponse(Protocol):
     """An answer whose body is read piece by piece."""
 
     status: int

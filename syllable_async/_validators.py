@@ -29,7 +29,7 @@ def seconds(name: str, value: float) -> float:
     return float(value)
 
 
-def instant(name: str, value: datetime | str) -> datetime:
+def parse_instant(name: str, value: datetime | str) -> datetime:
     """The moment that a datetime or an ISO 8601 string stands for; `ValueError` where it has no offset."""
     known = _known_instant(value)
     if known is None:
@@ -47,19 +47,19 @@ def _known_instant(value: datetime | str) -> datetime | None:
     return None if parsed.utcoffset() is None else parsed
 
 
-def _moment(name: str, value: datetime | str | None) -> None:
+def check_datetime(name: str, value: datetime | str | None) -> None:
     if isinstance(value, datetime):
         if value.utcoffset() is None:
             raise ValueError(f"{name} has no time zone; it must be aware, for example datetime.now(UTC)")
         try:
-            _iso(value)
+            format_datetime(value)
         except OverflowError:
             raise ValueError(f"{name} is before the year 1 or after 9999 in UTC") from None
     elif value is not None and not isinstance(value, str):
         raise TypeError(f"{name} must be a datetime or an ISO 8601 str, not {type(value).__name__}")
 
 
-def _iso(value: datetime | str) -> str:
+def format_datetime(value: datetime | str) -> str:
     if isinstance(value, str):
         return value
     offset = value.utcoffset()
@@ -70,7 +70,7 @@ def _iso(value: datetime | str) -> str:
     return value.isoformat()
 
 
-def _string(name: str, value: str | None) -> str | None:
+def check_string(name: str, value: str | None) -> str | None:
     if value is None:
         return None
     if not isinstance(value, str):
@@ -78,7 +78,7 @@ def _string(name: str, value: str | None) -> str | None:
     return str(value)  # an enum's member becomes the plain string that goes over the wire
 
 
-def _strings(name: str, values: Iterable[str] | None) -> tuple[str, ...] | None:
+def check_strings(name: str, values: Iterable[str] | None) -> tuple[str, ...] | None:
     if values is None:
         return None
     if isinstance(values, (str, bytes)):

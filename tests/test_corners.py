@@ -120,7 +120,7 @@ async def test_a_stream_that_is_closed_twice_gives_its_connection_back_once(
     session_id = server.add_session(recordings=[b"RIFF" * 1000])
     urls = (await client.sessions.generate_recording_urls(session_id)).recordings
     assert urls is not None
-    opening = client.sessions._own(urls[0].partition("token=")[2])
+    opening = client.sessions._api_recording(urls[0].partition("token=")[2])
     slots = client._transport.connections.slots
     free = slots._value
     reply = await opening({})

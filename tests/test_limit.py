@@ -9,14 +9,14 @@ from typing import Any
 
 import pytest
 
-from syllable_async._timing import Limit
+from syllable_async._timing import Timeout
 
 Kind = Callable[[float | None], AbstractAsyncContextManager[Any]]
 
 
 @asynccontextmanager
 async def ours(seconds: float | None) -> AsyncGenerator[None]:
-    with Limit(seconds):
+    with Timeout(seconds):
         yield
 
 

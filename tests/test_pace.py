@@ -7,8 +7,8 @@ from collections.abc import Callable
 
 import pytest
 
-from syllable_async._messages import ByteReply
-from syllable_async._recordings.stall import Pace
+from syllable_async._messages import StreamedResponse
+from syllable_async._recordings.stall import StallDetector
 from syllable_async.errors import SyllableTimeoutError
 from tests.recordings.origin import Headers, Origin, ScriptedReply, Version
 
@@ -25,11 +25,11 @@ class Waiting(ScriptedReply):
         return b"x"
 
 
-def pace(timeout: float | None = 0.01, clock: Callable[[], float] = lambda: 0.0) -> Pace:
-    return Pace(timeout, clock)
+def pace(timeout: float | None = 0.01, clock: Callable[[], float] = lambda: 0.0) -> StallDetector:
+    return StallDetector(timeout, clock)
 
 
-async def stalls(watch: Pace, reply: ByteReply) -> None:
+async def stalls(watch: StallDetector, reply: StreamedResponse) -> None:
     with pytest.raises(SyllableTimeoutError, match=r"the timeout of 0\.01 s passed"):
         await watch.read(reply)
 
@@ -70,7 +70,7 @@ async def test_a_cancellation_in_the_same_moment_wins() -> None:
     reading = asyncio.ensure_future(watch.read(Waiting()))
     await asyncio.sleep(0)
     watch._alarm._due = 0.0
-    watch._alarm._off(asyncio.get_running_loop())
+    watch._alarm._on_timer(asyncio.get_running_loop())
     reading.cancel()
     with pytest.raises(asyncio.CancelledError):
         await reading
@@ -88,5 +88,5 @@ async def test_nothing_stays_scheduled_after_a_restart() -> None:
     await watch.read(reply)
     timer = watch._alarm._timer
     assert timer is not None
-    watch.restart()
+    watch.reset()
     assert timer.cancelled()

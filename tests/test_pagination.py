@@ -17,7 +17,7 @@ from .walks.source import Source, UnavailableError, at, ids, session, sessions
 
 
 def pager(source: Source, **arguments: Any) -> Pager:
-    return Pager(source, ListQuery.make(**arguments))
+    return Pager(source, ListQuery.from_arguments(**arguments))
 
 
 def pages_asked(source: Source) -> list[int | None]:
@@ -37,7 +37,7 @@ async def test_awaiting_gives_that_one_page_exactly_as_asked() -> None:
     source = Source(sessions(30))
     page = await pager(source, page=1, limit=4, fields=["agent_id"])
     assert ids(page.items) == ["s4", "s5", "s6", "s7"]
-    assert source.log == [ListQuery.make(page=1, limit=4, fields=["agent_id"])]
+    assert source.log == [ListQuery.from_arguments(page=1, limit=4, fields=["agent_id"])]
     assert (await pager(source, limit=0)).items == ()
 
 
@@ -152,7 +152,7 @@ def scripted(answer: Answer, total: int | None = None, size: int = 2) -> Pager:
         page = query.page or 0
         return ListResponseSession(items=tuple(answer(page)), page=page, page_size=size, total_count=total)
 
-    return Pager(fetch, ListQuery.make(limit=size))
+    return Pager(fetch, ListQuery.from_arguments(limit=size))
 
 
 @pytest.mark.parametrize("period", [1, 2, 3, 7, 100])

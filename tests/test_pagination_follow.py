@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from syllable_async._pagination.keyset_state import TICK
+from syllable_async._pagination.keyset_state import TIMESTAMP_RESOLUTION
 from syllable_async._pagination.pager import Cursor, FetchPage, FollowIterator, ListQuery, Pager
 from syllable_async.errors import (
     APIError,
@@ -56,7 +56,7 @@ class Clock:
 def follow(
     fetch: FetchPage, clock: Clock, cursor: Cursor | None = None, *, limit: int = 10, overlap: float = 1.0
 ) -> FollowIterator:
-    pager = Pager(fetch, ListQuery.make(limit=limit), now=clock.now, sleep=clock.sleep)
+    pager = Pager(fetch, ListQuery.from_arguments(limit=limit), now=clock.now, sleep=clock.sleep)
     return pager.follow(cursor, interval=30.0, overlap=overlap)
 
 
@@ -111,7 +111,7 @@ async def test_it_goes_on_from_the_cursor_of_a_snapshot_or_of_its_own() -> None:
         source.rows.append(session(100 + naps, micros(clock, -5)))
 
     clock = Clock(appear, most=1)
-    snapshot = Pager(source, ListQuery.make(limit=10), now=clock.now).snapshot()
+    snapshot = Pager(source, ListQuery.from_arguments(limit=10), now=clock.now).snapshot()
     got = [row async for row in snapshot]
     walk = follow(source, clock, Cursor.from_json(snapshot.cursor.to_json()))
     got += await until_enough(walk)
@@ -188,11 +188,11 @@ async def test_a_clock_that_is_set_back_only_waits() -> None:
 
 async def test_wrong_arguments() -> None:
     source = Source(sessions(3))
-    pager = Pager(source, ListQuery.make(end_datetime=at(5)))
+    pager = Pager(source, ListQuery.from_arguments(end_datetime=at(5)))
     with pytest.raises(ValueError, match="end_datetime has no meaning"):
         pager.follow()
     with pytest.raises(ValueError, match="interval must be a number of seconds, finite and not negative"):
-        Pager(source, ListQuery.make()).follow(interval=float("inf"))
+        Pager(source, ListQuery.from_arguments()).follow(interval=float("inf"))
     assert source.log == []
 
 
@@ -207,10 +207,12 @@ def followed(seed: int, limit: int) -> None:
         nonlocal newest, made
         for _ in range(chance.randrange(2 * limit)):
             late = timedelta(microseconds=chance.choice([0, 1, 400_000, 1_000_000]))
-            new = max(newest, clock.time - timedelta(seconds=29)) + chance.choice([TICK, 999 * TICK, 800_000 * TICK])
+            new = max(newest, clock.time - timedelta(seconds=29)) + chance.choice(
+                [TIMESTAMP_RESOLUTION, 999 * TIMESTAMP_RESOLUTION, 800_000 * TIMESTAMP_RESOLUTION]
+            )
             moment = newest - late if chance.random() < 0.5 else new
             newest = max(newest, moment)
-            source.rows.append(session(made, round((moment - EPOCH) / TICK)))
+            source.rows.append(session(made, round((moment - EPOCH) / TIMESTAMP_RESOLUTION)))
             made += 1
         if source.rows and chance.random() < 0.3:
             source.rows.pop(chance.randrange(len(source.rows)))

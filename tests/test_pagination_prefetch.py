@@ -21,7 +21,7 @@ class Gated:
 
     def __init__(self, count: int, limit: int = 10) -> None:
         self.source = Source(sessions(count))
-        self.pager = Pager(self, ListQuery.make(limit=limit))
+        self.pager = Pager(self, ListQuery.from_arguments(limit=limit))
         self.asked: list[int] = []
         self.cancelled: list[int] = []
         self.waiting: dict[int, asyncio.Future[None]] = {}
@@ -94,7 +94,7 @@ async def test_pages_come_in_order_however_they_are_answered() -> None:
 
 async def test_a_slow_consumer_throttles_and_the_known_end_is_not_passed() -> None:
     source = Source(sessions(60))
-    walk = Pager(source, ListQuery.make(limit=10)).items(prefetch=2)
+    walk = Pager(source, ListQuery.from_arguments(limit=10)).items(prefetch=2)
     await anext(walk)
     await settle()
     assert [query.page for query in source.log] == [0, 1, 2]
@@ -110,7 +110,7 @@ async def test_a_slow_consumer_throttles_and_the_known_end_is_not_passed() -> No
 async def test_the_next_request_leaves_before_the_caller_works_on_a_page() -> None:
     """Seen without a turn of the loop after the step: a caller may take its time and never yield."""
     source = Source(sessions(60))
-    walk = Pager(source, ListQuery.make(limit=10)).pages(prefetch=2)
+    walk = Pager(source, ListQuery.from_arguments(limit=10)).pages(prefetch=2)
     await anext(walk)
     await settle()
     await anext(walk)
@@ -120,13 +120,13 @@ async def test_the_next_request_leaves_before_the_caller_works_on_a_page() -> No
 
 async def test_without_totals_it_looks_no_further_ahead_than_wished() -> None:
     source = Source(sessions(60), total=lambda count: None, total_pages=lambda count: None)
-    assert len([row async for row in Pager(source, ListQuery.make(limit=10)).items(prefetch=4)]) == 60
+    assert len([row async for row in Pager(source, ListQuery.from_arguments(limit=10)).items(prefetch=4)]) == 60
     assert max(query.page or 0 for query in source.log) <= 6 + 3
 
 
 async def test_max_items_asks_for_no_page_that_it_will_not_need() -> None:
     source = Source(sessions(1000))
-    walk = Pager(source, ListQuery.make(limit=10)).items(max_items=35, prefetch=8)
+    walk = Pager(source, ListQuery.from_arguments(limit=10)).items(max_items=35, prefetch=8)
     assert ids([row async for row in walk]) == ids(sessions(35))
     assert [query.page for query in source.log] == [0, 1, 2, 3]
 
@@ -176,7 +176,7 @@ async def test_a_page_that_fails_unseen_is_not_reported() -> None:
                 raise UnavailableError
 
         source.meanwhile = fail
-        walk = Pager(source, ListQuery.make(limit=10)).items(prefetch=4)
+        walk = Pager(source, ListQuery.from_arguments(limit=10)).items(prefetch=4)
         await anext(walk)
         await settle()
         assert len(source.log) == 5
@@ -192,7 +192,7 @@ async def test_a_failed_page_is_asked_again_and_those_behind_it_are_kept() -> No
             raise UnavailableError
 
     source.meanwhile = fail
-    walk, got = Pager(source, ListQuery.make(limit=10)).items(prefetch=3), list[Session]()
+    walk, got = Pager(source, ListQuery.from_arguments(limit=10)).items(prefetch=3), list[Session]()
     with pytest.raises(UnavailableError):  # noqa: PT012
         while True:
             got.append(await anext(walk))

@@ -168,7 +168,7 @@ def complete(still: Still) -> None:
 
     async def walk() -> list[Session]:
         got = list[Session]()
-        pager = Pager(source, ListQuery.make(page=still.first, limit=still.limit))
+        pager = Pager(source, ListQuery.from_arguments(page=still.first, limit=still.limit))
         async with pager.items(prefetch=still.prefetch) as rows:
             assert await patient(rows, got)
         return got
@@ -253,7 +253,9 @@ async def by_windows(world: World, most: int) -> list[Session]:
         assert (found[0].start, found[-1].end) == (at(start or 0), at(end))
 
     async def walk(window: TimeWindow) -> list[Session]:
-        query = ListQuery.make(limit=world.schedule.limit, start_datetime=window.start, end_datetime=window.end)
+        query = ListQuery.from_arguments(
+            limit=world.schedule.limit, start_datetime=window.start, end_datetime=window.end
+        )
         rows = list[Session]()
         await stubborn(Pager(world, query).snapshot(), rows, None)
         return rows

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from syllable_async._pagination.pager import ListQuery
-from syllable_async._validators import instant
+from syllable_async._validators import parse_instant
 from syllable_async.models import OrderByDirection, SessionProperties
 
 TIMES = st.datetimes(datetime.min + timedelta(days=2), datetime.max - timedelta(days=2), timezones=st.timezones())
@@ -19,12 +19,12 @@ NOON = datetime(2026, 5, 1, 12, tzinfo=UTC)
 
 
 def test_a_parameter_that_is_not_given_is_not_sent() -> None:
-    assert ListQuery.make().pairs() == []
-    assert ListQuery.make(search_fields=[], search_field_values=[], fields=[]).pairs() == []
+    assert ListQuery.from_arguments().to_query_items() == []
+    assert ListQuery.from_arguments(search_fields=[], search_field_values=[], fields=[]).to_query_items() == []
 
 
 def test_lists_are_repeated_keys_and_members_are_plain_strings() -> None:
-    query = ListQuery.make(
+    query = ListQuery.from_arguments(
         page=0,
         limit=10,
         search_fields=[SessionProperties.SOURCE, "agent_id"],
@@ -35,7 +35,7 @@ def test_lists_are_repeated_keys_and_members_are_plain_strings() -> None:
         start_datetime=NOON.astimezone(timezone(timedelta(hours=2))),
         end_datetime="2026-05-02",
     )
-    assert query.pairs() == [
+    assert query.to_query_items() == [
         ("page", "0"),
         ("limit", "10"),
         ("search_fields", "source"),
@@ -49,13 +49,15 @@ def test_lists_are_repeated_keys_and_members_are_plain_strings() -> None:
         ("start_datetime", "2026-05-01T14:00:00+02:00"),
         ("end_datetime", "2026-05-02"),
     ]
-    assert {type(value) for _, value in query.pairs()} == {str}
+    assert {type(value) for _, value in query.to_query_items()} == {str}
 
 
 def test_it_is_a_value() -> None:
-    query = ListQuery.make(search_fields=["source"], search_field_values=["+1 555 0100"])
-    assert query == ListQuery.make(search_fields=("source",), search_field_values=("+1 555 0100",))
-    assert hash(query) == hash(ListQuery.make(search_fields=("source",), search_field_values=("+1 555 0100",)))
+    query = ListQuery.from_arguments(search_fields=["source"], search_field_values=["+1 555 0100"])
+    assert query == ListQuery.from_arguments(search_fields=("source",), search_field_values=("+1 555 0100",))
+    assert hash(query) == hash(
+        ListQuery.from_arguments(search_fields=("source",), search_field_values=("+1 555 0100",))
+    )
     assert "+1 555 0100" not in repr(query)
 
 
@@ -89,30 +91,30 @@ def test_wrong_arguments_say_why_and_keep_the_value_to_themselves(
     arguments: dict[str, Any], error: type[Exception], reason: str
 ) -> None:
     with pytest.raises(error, match=reason):
-        ListQuery.make(**arguments)
+        ListQuery.from_arguments(**arguments)
 
 
 def test_a_start_that_may_be_before_its_end_is_let_through() -> None:
     spans: list[tuple[datetime | str, datetime | str]] = [(NOON, NOON), (NOON, "yesterday"), ("2026-05-02", "b")]
     for start, end in spans:
-        query = ListQuery.make(start_datetime=start, end_datetime=end)
-        assert [name for name, _ in query.pairs()] == ["start_datetime", "end_datetime"]
+        query = ListQuery.from_arguments(start_datetime=start, end_datetime=end)
+        assert [name for name, _ in query.to_query_items()] == ["start_datetime", "end_datetime"]
 
 
 def test_only_a_time_with_an_offset_is_an_instant() -> None:
-    assert instant("start", NOON) is NOON
-    assert instant("start", "2026-05-01T12:00:00Z") == NOON
+    assert parse_instant("start", NOON) is NOON
+    assert parse_instant("start", "2026-05-01T12:00:00Z") == NOON
     for text in ("2026-05-01T12:00:00", "2026-05-01", "noon"):
         with pytest.raises(ValueError, match="start must be an ISO 8601 time with an offset"):
-            instant("start", text)
+            parse_instant("start", text)
 
 
 def test_an_offset_with_seconds_is_sent_in_utc() -> None:
     old = timezone(timedelta(minutes=19, seconds=32))  # Amsterdam until 1937
-    query = ListQuery.make(start_datetime=datetime(1900, 1, 1, 12, tzinfo=old))
-    assert query.pairs() == [("start_datetime", "1900-01-01T11:40:28+00:00")]
+    query = ListQuery.from_arguments(start_datetime=datetime(1900, 1, 1, 12, tzinfo=old))
+    assert query.to_query_items() == [("start_datetime", "1900-01-01T11:40:28+00:00")]
     with pytest.raises(ValueError, match="start_datetime is before the year 1 or after 9999 in UTC"):
-        ListQuery.make(start_datetime=datetime.min.replace(tzinfo=old))
+        ListQuery.from_arguments(start_datetime=datetime.min.replace(tzinfo=old))
 
 
 @settings(derandomize=True, max_examples=200, deadline=None)
@@ -123,14 +125,14 @@ def test_an_offset_with_seconds_is_sent_in_utc() -> None:
 )
 def test_the_wire_form_can_be_read_back(search: list[tuple[str, str]], page: int, start: datetime) -> None:
     search = [(name, value) for name, value in search if max(name + value, default="") < "\ud800"]
-    query = ListQuery.make(
+    query = ListQuery.from_arguments(
         page=page,
         search_fields=[name for name, _ in search],
         search_field_values=[value for _, value in search],
         start_datetime=start,
     )
-    read = parse_qsl(urlencode(query.pairs()), keep_blank_values=True)
-    assert read == query.pairs()
+    read = parse_qsl(urlencode(query.to_query_items()), keep_blank_values=True)
+    assert read == query.to_query_items()
     assert [value for name, value in read if name == "search_fields"] == [name for name, _ in search]
     sent = datetime.fromisoformat(dict(read)["start_datetime"])
     offset = start.utcoffset()

@@ -8,14 +8,23 @@ from datetime import UTC, datetime, timedelta
 import attrs
 import pytest
 
-from syllable_async._pagination.keyset_state import BEGINNING, MOST_PASSES, TICK, Block, Bounds, Key, Step, earlier
-from syllable_async._pagination.offset_state import REMEMBERED, Ledger
+from syllable_async._pagination.keyset_state import (
+    MAX_TIE_PASSES,
+    MIN_INSTANT,
+    TIMESTAMP_RESOLUTION,
+    KeysetContext,
+    KeysetState,
+    KeysetStep,
+    TieStep,
+    instant_before,
+)
+from syllable_async._pagination.offset_state import MAX_REMEMBERED_IDS, OffsetState
 from syllable_async.errors import PaginationDriftWarning, PaginationError
 from syllable_async.models import ListResponseSession
 
 from .walks.source import at, ids, session
 
-BOUNDS = Bounds(end=at(1_000), longest=3, overlap=timedelta(microseconds=2), number=7)
+BOUNDS = KeysetContext(end=at(1_000), largest_page=3, overlap=timedelta(microseconds=2), request_number=7)
 
 
 def answer(*micros: int, total: int | None = None, pages: int | None = None, size: int = 3) -> ListResponseSession:
@@ -30,8 +39,12 @@ def numbered(*numbers: int, total: int | None = None, pages: int | None = None, 
 
 
 def test_nothing_is_earlier_than_the_beginning() -> None:
-    assert earlier(at(5), TICK) == at(4)
-    assert earlier(BEGINNING + TICK, timedelta(days=1)) == BEGINNING == datetime(1, 1, 1, tzinfo=UTC)
+    assert instant_before(at(5), TIMESTAMP_RESOLUTION) == at(4)
+    assert (
+        instant_before(MIN_INSTANT + TIMESTAMP_RESOLUTION, timedelta(days=1))
+        == MIN_INSTANT
+        == datetime(1, 1, 1, tzinfo=UTC)
+    )
 
 
 @pytest.mark.parametrize(
@@ -56,91 +69,98 @@ def test_a_page_is_the_last_by_its_time_or_by_its_length(page: ListResponseSessi
 @pytest.mark.parametrize(
     ("step", "page", "following"),
     [
-        (Key(None, None), answer(), None),
-        (Key(None, None), answer(1, 2), None),
-        (Key(None, None), answer(1, 2, total=2), None),
-        (Key(None, None), answer(0, 40, 80), Key(at(78), at(80))),
-        (Key(None, None), answer(0, 4, 8), Key(at(7), at(8))),
-        (Key(None, None), answer(5, 5, 5), Key(at(4), at(5))),
-        (Key(at(10), at(12)), answer(10, 12, 90), Key(at(88), at(90))),
-        (Key(at(10), at(12)), answer(9, 12, 90), Key(at(88), at(90))),
-        (Key(at(11), at(12)), answer(11, 12, 12), Block(at(12), 3)),
-        (Key(at(12), at(12)), answer(12, 12, 12), Key(at(12), at(12), again=True)),
-        (Key(at(12), at(12), again=True), answer(12, 12, 12), Key(at(13), at(12))),
-        (Key(at(12), None), answer(12, 12, 12), Block(at(12), 3)),
-        (Key(at(12), at(11)), answer(12, 12, 12), Block(at(12), 3)),
+        (KeysetStep(None, None), answer(), None),
+        (KeysetStep(None, None), answer(1, 2), None),
+        (KeysetStep(None, None), answer(1, 2, total=2), None),
+        (KeysetStep(None, None), answer(0, 40, 80), KeysetStep(at(78), at(80))),
+        (KeysetStep(None, None), answer(0, 4, 8), KeysetStep(at(7), at(8))),
+        (KeysetStep(None, None), answer(5, 5, 5), KeysetStep(at(4), at(5))),
+        (KeysetStep(at(10), at(12)), answer(10, 12, 90), KeysetStep(at(88), at(90))),
+        (KeysetStep(at(10), at(12)), answer(9, 12, 90), KeysetStep(at(88), at(90))),
+        (KeysetStep(at(11), at(12)), answer(11, 12, 12), TieStep(at(12), 3)),
+        (KeysetStep(at(12), at(12)), answer(12, 12, 12), KeysetStep(at(12), at(12), is_second_try=True)),
+        (KeysetStep(at(12), at(12), is_second_try=True), answer(12, 12, 12), KeysetStep(at(13), at(12))),
+        (KeysetStep(at(12), None), answer(12, 12, 12), TieStep(at(12), 3)),
+        (KeysetStep(at(12), at(11)), answer(12, 12, 12), TieStep(at(12), 3)),
     ],
 )
-def test_what_follows_a_page_by_key(step: Key, page: ListResponseSession, following: Step | None) -> None:
-    assert step.enter(page, BOUNDS) == following
+def test_what_follows_a_page_by_key(step: KeysetStep, page: ListResponseSession, following: KeysetState | None) -> None:
+    assert step.next(page, BOUNDS) == following
 
 
 @pytest.mark.parametrize(("start", "reached"), [(10, None), (10, 90), (10, 95)])
 def test_a_server_that_answers_from_before_the_start_is_refused(start: int, reached: int | None) -> None:
-    step = Key(at(start), None if reached is None else at(reached))
+    step = KeysetStep(at(start), None if reached is None else at(reached))
     with pytest.raises(PaginationError, match="does not honour start_datetime") as caught:
-        step.enter(answer(9, 20, 90), BOUNDS)
+        step.next(answer(9, 20, 90), BOUNDS)
     assert caught.value.page == 7
 
 
 def test_a_block_is_asked_for_from_just_before_it() -> None:
-    block = Block(at(5), 3, page=2)
+    block = TieStep(at(5), 3, page=2)
     assert (block.start, block.until, block.offset, block.size) == (at(4), at(5), 6, 3)
-    assert Block(at(5), 3).enter(answer(4, 5, 5), BOUNDS) is not None
+    assert TieStep(at(5), 3).next(answer(4, 5, 5), BOUNDS) is not None
     with pytest.raises(PaginationError, match="does not honour start_datetime") as caught:
-        Block(at(5), 3).enter(answer(3, 5, 5), BOUNDS)
+        TieStep(at(5), 3).next(answer(3, 5, 5), BOUNDS)
     assert caught.value.page == 7
 
 
-def after(step: Step | None, *pages: ListResponseSession) -> Step | None:
+def after(step: KeysetState | None, *pages: ListResponseSession) -> KeysetState | None:
     for page in pages:
         assert step is not None
-        step = step.enter(page, BOUNDS)
+        step = step.next(page, BOUNDS)
     return step
 
 
 def test_a_clean_pass_is_believed_when_the_next_one_agrees() -> None:
     full, rest = answer(5, 5, 5), attrs.evolve(answer(), items=(session(3, 5),))
-    assert after(Block(at(5), 3), full) == Block(at(5), 3, page=1, ids={"s0", "s1", "s2"})
-    again = after(Block(at(5), 3), full, rest)
-    assert again == Block(at(5), 3, passes=2, believed={"s0", "s1", "s2", "s3"}, behind=False)
-    assert after(Block(at(5), 3), full, rest, full) is not None
-    assert after(Block(at(5), 3), full, rest, full, rest) is None
+    assert after(TieStep(at(5), 3), full) == TieStep(at(5), 3, page=1, ids={"s0", "s1", "s2"})
+    again = after(TieStep(at(5), 3), full, rest)
+    assert again == TieStep(at(5), 3, passes=2, previous_pass={"s0", "s1", "s2", "s3"}, more_follows=False)
+    assert after(TieStep(at(5), 3), full, rest, full) is not None
+    assert after(TieStep(at(5), 3), full, rest, full, rest) is None
 
 
 def test_a_pass_that_found_sessions_behind_the_block_goes_on_by_key() -> None:
-    first = after(Block(at(5), 3), answer(5, 5, 6))
-    assert first == Block(at(5), 3, passes=2, believed={"s0", "s1"}, behind=True)
-    assert after(first, answer(5, 5, 6)) == Key(at(5), at(5))
+    first = after(TieStep(at(5), 3), answer(5, 5, 6))
+    assert first == TieStep(at(5), 3, passes=2, previous_pass={"s0", "s1"}, more_follows=True)
+    assert after(first, answer(5, 5, 6)) == KeysetStep(at(5), at(5))
 
 
 def test_a_pass_with_a_repeat_is_not_believed() -> None:
     repeat = attrs.evolve(answer(), items=(session(2, 5), session(3, 5), session(4, 6)))
-    assert after(Block(at(5), 3), answer(5, 5, 5), repeat) == Block(at(5), 3, passes=2, believed=None, behind=True)
+    assert after(TieStep(at(5), 3), answer(5, 5, 5), repeat) == TieStep(
+        at(5), 3, passes=2, previous_pass=None, more_follows=True
+    )
 
 
 def test_a_pass_that_is_cut_short_goes_on_with_smaller_pages() -> None:
-    cut = Block(at(5), 3).enter(answer(5, 5, total=9), BOUNDS)
-    assert cut == Block(at(5), 2, passes=2, believed=None, behind=True)
+    cut = TieStep(at(5), 3).next(answer(5, 5, total=9), BOUNDS)
+    assert cut == TieStep(at(5), 2, passes=2, previous_pass=None, more_follows=True)
 
 
 def test_passes_that_never_agree_end_in_an_error() -> None:
-    last = Block(at(5), 3, passes=MOST_PASSES)
+    last = TieStep(at(5), 3, passes=MAX_TIE_PASSES)
     with pytest.raises(PaginationError, match="100 passes over one timestamp never agreed") as caught:
-        last.enter(answer(5, 5), BOUNDS)
+        last.next(answer(5, 5), BOUNDS)
     assert caught.value.page == 7
-    assert Block(at(5), 3, passes=MOST_PASSES - 1).enter(answer(5, 5), BOUNDS) is not None
-    assert Block(at(5), 3, passes=MOST_PASSES, believed={"s0", "s1"}, behind=False).enter(answer(5, 5), BOUNDS) is None
+    assert TieStep(at(5), 3, passes=MAX_TIE_PASSES - 1).next(answer(5, 5), BOUNDS) is not None
+    assert (
+        TieStep(at(5), 3, passes=MAX_TIE_PASSES, previous_pass={"s0", "s1"}, more_follows=False).next(
+            answer(5, 5), BOUNDS
+        )
+        is None
+    )
 
 
 def test_a_ledger_knows_the_end_that_the_totals_tell() -> None:
-    ledger = Ledger()
-    assert (ledger.number, ledger.longest, ledger.known_end, ledger.ended) == (0, 0, None, False)
-    assert ids(ledger.enter(numbered(0, 1, total=5, pages=9))) == ["s0", "s1"]
-    assert (ledger.number, ledger.longest, ledger.known_end, ledger.ended) == (1, 2, 3, False)
-    ledger = Ledger(4)
-    ledger.enter(numbered(8, 9, pages=6))
-    assert (ledger.number, ledger.known_end) == (5, 6)
+    ledger = OffsetState()
+    assert (ledger.next_page, ledger.largest_page, ledger.expected_end, ledger.ended) == (0, 0, None, False)
+    assert ids(ledger.accept_page(numbered(0, 1, total=5, pages=9))) == ["s0", "s1"]
+    assert (ledger.next_page, ledger.largest_page, ledger.expected_end, ledger.ended) == (1, 2, 3, False)
+    ledger = OffsetState(4)
+    ledger.accept_page(numbered(8, 9, pages=6))
+    assert (ledger.next_page, ledger.expected_end) == (5, 6)
 
 
 @pytest.mark.parametrize(
@@ -160,66 +180,66 @@ def test_a_ledger_knows_the_end_that_the_totals_tell() -> None:
 def test_a_walk_ends_where_rows_and_totals_agree_or_on_an_empty_page(
     first: int, page: ListResponseSession, ended: bool
 ) -> None:
-    ledger = Ledger(first)
-    ledger.enter(page)
+    ledger = OffsetState(first)
+    ledger.accept_page(page)
     assert ledger.ended is ended
 
 
 def test_the_rows_of_a_clamped_page_are_counted_and_not_what_it_says_of_its_size() -> None:
-    ledger = Ledger()
-    ledger.enter(numbered(0, 1, total=3, size=100))
+    ledger = OffsetState()
+    ledger.accept_page(numbered(0, 1, total=3, size=100))
     assert not ledger.ended
-    ledger.enter(numbered(2, total=3, size=100))
+    ledger.accept_page(numbered(2, total=3, size=100))
     assert ledger.ended
 
 
 @pytest.mark.filterwarnings("ignore::syllable_async.errors.PaginationDriftWarning")
 def test_short_stale_pages_are_let_through_once() -> None:
-    ledger = Ledger()
-    ledger.enter(numbered(0, 1, 2))
-    assert ledger.enter(numbered(1, 2)) == ()
+    ledger = OffsetState()
+    ledger.accept_page(numbered(0, 1, 2))
+    assert ledger.accept_page(numbered(1, 2)) == ()
     with pytest.raises(PaginationError, match="repeats") as caught:
-        ledger.enter(numbered(0, 2))
-    assert (caught.value.page, ledger.number) == (2, 2)
-    assert ids(ledger.enter(numbered(3))) == ["s3"]
-    assert ledger.enter(numbered(0, 3)) == ()
+        ledger.accept_page(numbered(0, 2))
+    assert (caught.value.page, ledger.next_page) == (2, 2)
+    assert ids(ledger.accept_page(numbered(3))) == ["s3"]
+    assert ledger.accept_page(numbered(0, 3)) == ()
 
 
 @pytest.mark.filterwarnings("ignore::syllable_async.errors.PaginationDriftWarning")
 def test_a_page_comes_again_where_the_total_has_grown_by_as_much() -> None:
-    ledger = Ledger()
-    ledger.enter(numbered(0, 1, total=6))
+    ledger = OffsetState()
+    ledger.accept_page(numbered(0, 1, total=6))
     with pytest.raises(PaginationError, match="repeats"):
-        ledger.enter(numbered(0, 1, total=7))
-    assert ledger.enter(numbered(0, 1, total=8)) == ()
+        ledger.accept_page(numbered(0, 1, total=7))
+    assert ledger.accept_page(numbered(0, 1, total=8)) == ()
 
 
 def test_ids_are_forgotten_after_ten_thousand() -> None:
-    assert REMEMBERED == 10_000
-    ledger = Ledger()
-    ledger.enter(numbered(*range(REMEMBERED)))
+    assert MAX_REMEMBERED_IDS == 10_000
+    ledger = OffsetState()
+    ledger.accept_page(numbered(*range(MAX_REMEMBERED_IDS)))
     with pytest.warns(PaginationDriftWarning, match="page 1: sessions came twice"):
-        assert ids(ledger.enter(numbered(0, REMEMBERED))) == [f"s{REMEMBERED}"]
-    assert ids(ledger.enter(numbered(0, 1, 2))) == ["s0"]
+        assert ids(ledger.accept_page(numbered(0, MAX_REMEMBERED_IDS))) == [f"s{MAX_REMEMBERED_IDS}"]
+    assert ids(ledger.accept_page(numbered(0, 1, 2))) == ["s0"]
 
 
 def test_a_repeat_on_one_page_comes_once() -> None:
     with pytest.warns(PaginationDriftWarning, match="page 0: sessions came twice"):
-        assert ids(Ledger().enter(numbered(0, 1, 0))) == ["s0", "s1"]
+        assert ids(OffsetState().accept_page(numbered(0, 1, 0))) == ["s0", "s1"]
 
 
 def test_an_empty_page_behind_the_total_is_no_drift() -> None:
-    ledger = Ledger()
-    ledger.enter(numbered(0, 1, total=1))
-    assert ledger.enter(numbered(total=1)) == ()
+    ledger = OffsetState()
+    ledger.accept_page(numbered(0, 1, total=1))
+    assert ledger.accept_page(numbered(total=1)) == ()
     assert ledger.ended
 
 
 def test_one_session_again_and_again_is_a_circle_where_nobody_counts() -> None:
-    ledger = Ledger()
-    ledger.enter(numbered(0))
+    ledger = OffsetState()
+    ledger.accept_page(numbered(0))
     with pytest.raises(PaginationError, match="repeats"):
-        ledger.enter(numbered(0))
+        ledger.accept_page(numbered(0))
 
 
 @pytest.mark.parametrize(
@@ -229,22 +249,24 @@ def test_one_session_again_and_again_is_a_circle_where_nobody_counts() -> None:
 def test_an_empty_page_is_doubted_once_where_totals_fit_together_and_tell_of_more(
     total: int | None, pages: int | None, asked_again: bool
 ) -> None:
-    ledger = Ledger()
-    ledger.enter(numbered(0, 1, pages=9))
+    ledger = OffsetState()
+    ledger.accept_page(numbered(0, 1, pages=9))
     empty = numbered(total=total, pages=pages)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        assert ledger.enter(empty) == ()
-        assert (ledger.number, ledger.ended, len(caught)) == ((1, False, 0) if asked_again else (2, True, total == 7))
+        assert ledger.accept_page(empty) == ()
+        assert (ledger.next_page, ledger.ended, len(caught)) == (
+            (1, False, 0) if asked_again else (2, True, total == 7)
+        )
         if asked_again:
-            assert ledger.enter(empty) == ()
-            assert (ledger.number, ledger.ended, len(caught)) == (2, True, 1)
+            assert ledger.accept_page(empty) == ()
+            assert (ledger.next_page, ledger.ended, len(caught)) == (2, True, 1)
 
 
 def test_every_empty_page_is_doubted_anew() -> None:
-    ledger = Ledger()
+    ledger = OffsetState()
     for number in (0, 2):
-        ledger.enter(numbered(total=7, pages=4))
+        ledger.accept_page(numbered(total=7, pages=4))
         assert not ledger.ended
-        ledger.enter(numbered(number, number + 1, total=7, pages=4))
-    assert ledger.number == 2
+        ledger.accept_page(numbered(number, number + 1, total=7, pages=4))
+    assert ledger.next_page == 2

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from syllable_async._pagination.pager import Cursor, ListQuery, Pager
-from syllable_async._validators import instant
+from syllable_async._validators import parse_instant
 from syllable_async.errors import PaginationError
 from syllable_async.models import ListResponseSession, Session
 
@@ -24,13 +24,13 @@ LATER = EPOCH + timedelta(days=365)
 
 
 def pager(source: Source, **arguments: Any) -> Pager:
-    return Pager(source, ListQuery.make(**arguments), now=lambda: LATER)
+    return Pager(source, ListQuery.from_arguments(**arguments), now=lambda: LATER)
 
 
 def starts(source: Source) -> list[float | None]:
     """Where the requests began, in seconds."""
     found = [query.start_datetime for query in source.log]
-    return [None if start is None else (instant("start", start) - EPOCH).total_seconds() for start in found]
+    return [None if start is None else (parse_instant("start", start) - EPOCH).total_seconds() for start in found]
 
 
 async def test_it_walks_by_key_with_an_overlap_and_a_pinned_end() -> None:
@@ -178,7 +178,7 @@ async def test_a_server_that_does_not_play_along_is_told_so_before_a_row_is_lost
         return answer(source, query)
 
     with pytest.raises(PaginationError, match=reason) as caught:
-        [row async for row in Pager(fetch, ListQuery.make(limit=10), now=lambda: LATER).snapshot()]
+        [row async for row in Pager(fetch, ListQuery.from_arguments(limit=10), now=lambda: LATER).snapshot()]
     assert caught.value.page == len(calls)
 
 
@@ -188,7 +188,7 @@ async def test_a_server_that_ignores_the_end_costs_nothing() -> None:
     async def fetch(query: ListQuery) -> ListResponseSession:
         return source.answer(attrs.evolve(query, end_datetime=None))
 
-    walk = Pager(fetch, ListQuery.make(limit=10, end_datetime=at(120_000_000))).snapshot()
+    walk = Pager(fetch, ListQuery.from_arguments(limit=10, end_datetime=at(120_000_000))).snapshot()
     assert ids([row async for row in walk]) == ids(sessions(12))
 
 
@@ -260,7 +260,7 @@ async def test_a_cursor_is_small_and_quotes_no_filter() -> None:
 
 async def test_a_cursor_pins_the_end_from_the_first_request_on() -> None:
     source, clock = Source(sessions(25)), [at(125_000_000)]
-    query = ListQuery.make(limit=10)
+    query = ListQuery.from_arguments(limit=10)
     walk = Pager(source, query, now=lambda: clock[0]).snapshot()
     assert walk.cursor.end is None
     got = [await anext(walk) for _ in range(5)]

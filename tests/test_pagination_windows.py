@@ -131,7 +131,7 @@ async def test_the_whole_is_counted_again_before_totals_are_called_nonsense() ->
 
     async def fetch(query: ListQuery) -> ListResponseSession:
         nonlocal wholes
-        start, end = query.bounds()
+        start, end = query.time_bounds()
         assert start is not None
         assert end is not None
         width = round((end - start).total_seconds())

@@ -14,17 +14,17 @@ from syllable_async._messages import Framing
 from syllable_async._recordings.resume import (
     OVERLAP,
     SMALLEST_OVERLAP,
-    Ask,
-    Comparison,
-    Held,
-    Offer,
-    Tail,
-    ask,
-    ended,
-    judge,
-    shrink,
-    strong,
-    whole_at,
+    BodySpan,
+    Delivered,
+    PrefixCheck,
+    RangeRequest,
+    TailBuffer,
+    completeness,
+    is_complete_by_416,
+    next_request,
+    smaller_overlap,
+    span_of,
+    strong_etag,
 )
 from syllable_async.errors import RecordingChangedError, RecordingError
 
@@ -48,17 +48,17 @@ class Answer:
 
 @pytest.mark.parametrize("etag", ['""', '"a"', '"5f3-4e2;gz"', '"it\'s\\ok"'])
 def test_strong_etags(etag: str) -> None:
-    assert strong(etag) == etag
+    assert strong_etag(etag) == etag
 
 
 @pytest.mark.parametrize("etag", [None, "", 'W/"a"', "a", '"a', '"a"b"', '"a b"', '"a"\r\n', '"é"', f'"{"x" * 600}"'])
 def test_what_is_no_strong_etag(etag: str | None) -> None:
-    assert strong(etag) is None
+    assert strong_etag(etag) is None
 
 
 @given(sizes, etags, st.integers(SMALLEST_OVERLAP, OVERLAP), st.booleans())
 def test_a_part_is_asked_for_only_with_a_strong_etag(offset: int, etag: str | None, overlap: int, ranged: bool) -> None:
-    asked = ask(Held(offset=offset, etag=etag), overlap, ranged=ranged)
+    asked = next_request(Delivered(offset=offset, etag=etag), overlap, ranged=ranged)
     assert asked.ranged == (ranged and etag is not None)
     if asked.ranged:
         assert asked.start == max(0, offset - overlap)
@@ -69,24 +69,24 @@ def test_a_part_is_asked_for_only_with_a_strong_etag(offset: int, etag: str | No
 
 @given(st.integers(0, OVERLAP))
 def test_an_overlap_shrinks_until_something_new_fits(compared: int) -> None:
-    assert shrink(OVERLAP, 0) == OVERLAP
+    assert smaller_overlap(OVERLAP, 0) == OVERLAP
     if compared:
-        assert shrink(OVERLAP, compared) == max(SMALLEST_OVERLAP, compared // 2)
+        assert smaller_overlap(OVERLAP, compared) == max(SMALLEST_OVERLAP, compared // 2)
 
 
-ASKED = Ask(held=Held(offset=100, total=200, etag='"a"'), start=50, ranged=True)
+ASKED = RangeRequest(held=Delivered(offset=100, total=200, etag='"a"'), start=50, ranged=True)
 GOOD = {"Content-Range": "bytes 50-199/200", "Content-Length": "150", "ETag": '"a"'}
 
 
 def test_the_part_that_was_asked_for_is_taken() -> None:
-    offer = Offer(start=50, end=200, total=200, etag='"a"', framing="length")
-    assert judge(ASKED, Answer(206, GOOD)) == offer
+    offer = BodySpan(start=50, end=200, total=200, etag='"a"', framing="length")
+    assert span_of(ASKED, Answer(206, GOOD)) == offer
     for same in ("BYTES 50-199/200", " bytes 50-199/200 "):
-        assert judge(ASKED, Answer(206, {**GOOD, "Content-Range": same})) == offer
+        assert span_of(ASKED, Answer(206, {**GOOD, "Content-Range": same})) == offer
     short = {**GOOD, "Content-Range": "bytes 50-99/200", "Content-Length": "50"}
-    assert judge(ASKED, Answer(206, short)) == attrs.evolve(offer, end=100)
+    assert span_of(ASKED, Answer(206, short)) == attrs.evolve(offer, end=100)
     one = {**GOOD, "Content-Range": "bytes 50-50/200", "Content-Length": "1"}
-    assert judge(ASKED, Answer(206, one)) == attrs.evolve(offer, end=51)
+    assert span_of(ASKED, Answer(206, one)) == attrs.evolve(offer, end=51)
 
 
 @pytest.mark.parametrize(
@@ -117,26 +117,26 @@ def test_the_part_that_was_asked_for_is_taken() -> None:
     + [{"ETag": '"b"'}, {"ETag": 'W/"a"'}, {"ETag": ""}, {"Content-Type": "multipart/byteranges; boundary=x"}],
 )
 def test_any_other_part_is_refused(changes: dict[str, str]) -> None:
-    assert judge(ASKED, Answer(206, {**GOOD, **changes})) is None
+    assert span_of(ASKED, Answer(206, {**GOOD, **changes})) is None
 
 
 def test_where_nothing_is_held_any_recording_will_do() -> None:
-    assert Held() == Held(offset=0, total=None, etag=None)
-    asked = Ask(held=Held(total=200, etag='"a"'), start=0, ranged=True)
+    assert Delivered() == Delivered(offset=0, total=None, etag=None)
+    asked = RangeRequest(held=Delivered(total=200, etag='"a"'), start=0, ranged=True)
     other = {"Content-Range": "bytes 0-98/99", "Content-Length": "99", "ETag": '"b"'}
-    assert judge(asked, Answer(206, other)) == Offer(start=0, end=99, total=99, etag='"b"', framing="length")
+    assert span_of(asked, Answer(206, other)) == BodySpan(start=0, end=99, total=99, etag='"b"', framing="length")
 
 
 def test_a_part_shorter_than_what_is_held_is_refused() -> None:
-    asked = Ask(held=Held(offset=100, etag='"a"'), start=50, ranged=True)
+    asked = RangeRequest(held=Delivered(offset=100, etag='"a"'), start=50, ranged=True)
     answer = {"Content-Range": "bytes 50-98/99", "Content-Length": "49", "ETag": '"a"'}
-    assert judge(asked, Answer(206, answer)) is None
+    assert span_of(asked, Answer(206, answer)) is None
 
 
 @given(st.text(alphabet="bytes 0123456789-/*", max_size=30))
 @example("bytes 50-199/200")
 def test_no_content_range_moves_the_start(value: str) -> None:
-    offer = judge(ASKED, Answer(206, {**GOOD, "Content-Range": value}, "chunked"))
+    offer = span_of(ASKED, Answer(206, {**GOOD, "Content-Range": value}, "chunked"))
     assert offer is None or (offer.start == 50 and offer.total == 200 and offer.end is not None and offer.end <= 200)
 
 
@@ -144,68 +144,68 @@ def test_no_content_range_moves_the_start(value: str) -> None:
 def test_all_of_it_starts_at_0(size: int, framing: Framing, etag: str | None) -> None:
     headers = {"Content-Length": str(size)} | ({} if etag is None else {"ETag": etag})
     total = size if framing == "length" else None
-    expected = Offer(start=0, end=total, total=total, etag=etag, framing=framing)
-    for asked in (Ask(held=Held()), ASKED):
-        assert judge(asked, Answer(200, headers, framing)) == expected
+    expected = BodySpan(start=0, end=total, total=total, etag=etag, framing=framing)
+    for asked in (RangeRequest(held=Delivered()), ASKED):
+        assert span_of(asked, Answer(200, headers, framing)) == expected
 
 
 @pytest.mark.parametrize("status", [101, 199, 201, 202, 203, 204, 205, 207, 226, 304])
 def test_other_statuses_are_no_recording(status: int) -> None:
     with pytest.raises(RecordingError, match=f"HTTP {status}"):
-        judge(ASKED, Answer(status, {}))
+        span_of(ASKED, Answer(status, {}))
 
 
 @pytest.mark.parametrize("encoding", ["gzip", "br", "identity, gzip", "GZIP", "x"])
 @pytest.mark.parametrize("status", [200, 206])
 def test_an_encoded_body_is_refused(encoding: str, status: int) -> None:
     with pytest.raises(RecordingError, match="encoded"):
-        judge(ASKED, Answer(status, {**GOOD, "Content-Encoding": encoding}))
-    assert judge(ASKED, Answer(status, {**GOOD, "Content-Encoding": "Identity"})) is not None
+        span_of(ASKED, Answer(status, {**GOOD, "Content-Encoding": encoding}))
+    assert span_of(ASKED, Answer(status, {**GOOD, "Content-Encoding": "Identity"})) is not None
 
 
 def test_a_part_that_nobody_asked_for() -> None:
     with pytest.raises(RecordingError, match="although all of it"):
-        judge(Ask(held=Held()), Answer(206, GOOD))
+        span_of(RangeRequest(held=Delivered()), Answer(206, GOOD))
 
 
 @given(sizes, sizes)
 def test_416_ends_only_where_all_is_held(offset: int, total: int) -> None:
     headers = {"content-range": f"bytes */{total}"}
     if offset == total:
-        assert whole_at(headers, Held(offset=offset))
-        assert whole_at(headers, Held(offset=offset, total=total))
+        assert is_complete_by_416(headers, Delivered(offset=offset))
+        assert is_complete_by_416(headers, Delivered(offset=offset, total=total))
         with pytest.raises(RecordingChangedError):
-            whole_at(headers, Held(offset=offset, total=total + 1))
+            is_complete_by_416(headers, Delivered(offset=offset, total=total + 1))
     else:
         with pytest.raises(RecordingChangedError, match=f"is {total} bytes long now, {offset} were delivered"):
-            whole_at(headers, Held(offset=offset))
+            is_complete_by_416(headers, Delivered(offset=offset))
 
 
 @pytest.mark.parametrize("value", ["", "*/5", "bytes 0-4/5", "bytes */*", "items */5"])
 def test_416_that_says_nothing(value: str) -> None:
-    assert whole_at({"content-range": value}, Held(offset=5)) is False
-    assert whole_at({}, Held(offset=5)) is False
+    assert is_complete_by_416({"content-range": value}, Delivered(offset=5)) is False
+    assert is_complete_by_416({}, Delivered(offset=5)) is False
 
 
-WHOLE = Offer(start=0, end=None, total=None, etag=None, framing="chunked")
+WHOLE = BodySpan(start=0, end=None, total=None, etag=None, framing="chunked")
 
 
 def test_what_an_end_proves() -> None:
     close = attrs.evolve(WHOLE, framing="close")
-    assert ended(Held(offset=5, total=5), close, 5) == "length"
-    assert ended(Held(offset=4, total=5), WHOLE, 4) is None
-    assert ended(Held(offset=6, total=5), WHOLE, 6) is None
-    assert ended(Held(offset=5), WHOLE, 5) == "chunked"
-    assert ended(Held(offset=5), close, 5) == "none"
-    assert ended(Held(offset=5), close, 4) is None
-    assert ended(Held(offset=5), attrs.evolve(WHOLE, start=2, end=9, total=9), 4) is None
+    assert completeness(Delivered(offset=5, total=5), close, 5) == "length"
+    assert completeness(Delivered(offset=4, total=5), WHOLE, 4) is None
+    assert completeness(Delivered(offset=6, total=5), WHOLE, 6) is None
+    assert completeness(Delivered(offset=5), WHOLE, 5) == "chunked"
+    assert completeness(Delivered(offset=5), close, 5) == "none"
+    assert completeness(Delivered(offset=5), close, 4) is None
+    assert completeness(Delivered(offset=5), attrs.evolve(WHOLE, start=2, end=9, total=9), 4) is None
     with pytest.raises(RecordingChangedError, match="4 bytes long now, 5"):
-        ended(Held(offset=5), WHOLE, 4)
+        completeness(Delivered(offset=5), WHOLE, 4)
 
 
 @given(st.lists(st.binary(min_size=1, max_size=40_000), max_size=12))
 def test_a_tail_forgets_no_more_than_it_may(chunks: list[bytes]) -> None:
-    tail, everything = Tail(), b"".join(chunks)
+    tail, everything = TailBuffer(), b"".join(chunks)
     for chunk in chunks:
         tail.add(chunk)
     for count in (0, 1, OVERLAP, OVERLAP + 1, len(everything)):
@@ -214,7 +214,7 @@ def test_a_tail_forgets_no_more_than_it_may(chunks: list[bytes]) -> None:
 
 
 def test_a_tail_keeps_only_the_chunks_that_it_needs() -> None:
-    tail, kept = Tail(), list[list[int]]()
+    tail, kept = TailBuffer(), list[list[int]]()
     for size in (60_000, 5_536, 1, 59_999, 5_536, 100_000):
         tail.add(bytes(size))
         kept.append([len(chunk) for chunk in tail._chunks])
@@ -228,14 +228,14 @@ def test_a_tail_keeps_only_the_chunks_that_it_needs() -> None:
     ]
 
 
-def held_in_tail(data: bytes) -> Tail:
-    tail = Tail()
+def held_in_tail(data: bytes) -> TailBuffer:
+    tail = TailBuffer()
     for at in range(0, len(data), 7):
         tail.add(data[at : at + 7])
     return tail
 
 
-def compare(comparison: Comparison, data: bytes, piece: int) -> bytes:
+def compare(comparison: PrefixCheck, data: bytes, piece: int) -> bytes:
     return b"".join(comparison.feed(data[at : at + piece]) for at in range(0, len(data), piece))
 
 
@@ -243,8 +243,8 @@ def compare(comparison: Comparison, data: bytes, piece: int) -> bytes:
 def test_a_comparison_gives_back_what_is_new(held: bytes, new: bytes, data: st.DataObject) -> None:
     start = data.draw(st.integers(0, len(held)))
     piece = data.draw(st.integers(1, 50))
-    offer = Offer(start=start, end=None, total=len(held + new), etag='"a"', framing="length")
-    comparison = Comparison(Held(offset=len(held), etag='"a"'), offer, held_in_tail(held), None)
+    offer = BodySpan(start=start, end=None, total=len(held + new), etag='"a"', framing="length")
+    comparison = PrefixCheck(Delivered(offset=len(held), etag='"a"'), offer, held_in_tail(held), None)
     assert compare(comparison, (held + new)[start:], piece) == new
     assert comparison.finished
     assert comparison.compared == len(held) - start
@@ -255,8 +255,8 @@ def test_a_comparison_sees_every_byte(held: bytes, data: st.DataObject) -> None:
     start = data.draw(st.integers(0, len(held) - 1))
     at = data.draw(st.integers(start, len(held) - 1))
     other = held[:at] + bytes([held[at] ^ data.draw(st.integers(1, 255))]) + held[at + 1 :]
-    offer = Offer(start=start, end=None, total=None, etag='"a"', framing="length")
-    comparison = Comparison(Held(offset=len(held), etag='"a"'), offer, held_in_tail(held), None)
+    offer = BodySpan(start=start, end=None, total=None, etag='"a"', framing="length")
+    comparison = PrefixCheck(Delivered(offset=len(held), etag='"a"'), offer, held_in_tail(held), None)
     with pytest.raises(RecordingChangedError, match="no longer begins"):
         compare(comparison, other[start:], data.draw(st.integers(1, 50)))
 
@@ -266,40 +266,40 @@ def test_a_hash_sees_what_no_tail_remembers(held: bytes, at: int, piece: int) ->
     at %= len(held)
     digest = hashlib.sha256(held).digest()
     other = held[:at] + bytes([held[at] ^ 1]) + held[at + 1 :]
-    comparison = Comparison(Held(offset=len(held)), WHOLE, Tail(), digest)
+    comparison = PrefixCheck(Delivered(offset=len(held)), WHOLE, TailBuffer(), digest)
     assert compare(comparison, held + b"new", piece) == b"new"
     assert comparison.sha256 is not None
     assert comparison.sha256.digest() == digest
     with pytest.raises(RecordingChangedError, match="no longer begins"):
-        compare(Comparison(Held(offset=len(held)), WHOLE, Tail(), digest), other, piece)
+        compare(PrefixCheck(Delivered(offset=len(held)), WHOLE, TailBuffer(), digest), other, piece)
 
 
 def test_what_nothing_could_prove_is_a_change() -> None:
     tail = held_in_tail(b"56789")
-    held = Held(offset=10, total=20, etag='"a"')
-    same = Offer(start=0, end=20, total=20, etag='"a"', framing="length")
-    assert compare(Comparison(held, same, tail, None), b"?????56789new", 4) == b"new"
+    held = Delivered(offset=10, total=20, etag='"a"')
+    same = BodySpan(start=0, end=20, total=20, etag='"a"', framing="length")
+    assert compare(PrefixCheck(held, same, tail, None), b"?????56789new", 4) == b"new"
     for offer in (
         attrs.evolve(same, etag='"b"'),
         attrs.evolve(same, etag=None),
         attrs.evolve(same, total=21, end=21),
     ):
         with pytest.raises(RecordingChangedError, match="another ETag or length"):
-            Comparison(held, offer, tail, None)
+            PrefixCheck(held, offer, tail, None)
     with pytest.raises(RecordingChangedError, match="9 bytes long now"):
-        Comparison(held, attrs.evolve(same, total=9, end=9), tail, b"digest")
-    other = Offer(start=5, end=20, total=20, etag='"b"', framing="length")
+        PrefixCheck(held, attrs.evolve(same, total=9, end=9), tail, b"digest")
+    other = BodySpan(start=5, end=20, total=20, etag='"b"', framing="length")
     with pytest.raises(RecordingChangedError, match="another ETag or length"):
-        Comparison(held, other, held_in_tail(b"0123456789"), None)
+        PrefixCheck(held, other, held_in_tail(b"0123456789"), None)
 
 
 def test_a_prefix_is_hashed_where_it_is_read_whole_and_no_etag_speaks_for_it() -> None:
-    held, tail = Held(offset=10, total=20, etag='"a"'), held_in_tail(b"0123456789")
+    held, tail = Delivered(offset=10, total=20, etag='"a"'), held_in_tail(b"0123456789")
     digest = hashlib.sha256(b"0123456789").digest()
-    same = Offer(start=0, end=20, total=20, etag='"a"', framing="length")
-    assert Comparison(held, same, tail, None).sha256 is None
-    assert Comparison(held, same, tail, digest).sha256 is not None
-    assert Comparison(held, attrs.evolve(same, etag=None), tail, None).sha256 is not None
-    assert Comparison(held, attrs.evolve(same, start=5), tail, digest).sha256 is None
-    part = Comparison(held, attrs.evolve(same, start=5), tail, digest)
+    same = BodySpan(start=0, end=20, total=20, etag='"a"', framing="length")
+    assert PrefixCheck(held, same, tail, None).sha256 is None
+    assert PrefixCheck(held, same, tail, digest).sha256 is not None
+    assert PrefixCheck(held, attrs.evolve(same, etag=None), tail, None).sha256 is not None
+    assert PrefixCheck(held, attrs.evolve(same, start=5), tail, digest).sha256 is None
+    part = PrefixCheck(held, attrs.evolve(same, start=5), tail, digest)
     assert compare(part, b"56789new", 3) == b"new"

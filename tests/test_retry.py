@@ -28,12 +28,12 @@ from syllable_async import (
 )
 from syllable_async._http.status_errors import parse_retry_after
 from syllable_async._messages import Request
-from syllable_async._retry.quota import Throttle
-from syllable_async._retry.retrier import Call, Retrier, StreamRetrier
+from syllable_async._retry.quota import RetryQuota
+from syllable_async._retry.retrier import CallState, Retrier, StreamRetrier
 from tests.fake_time import FakeTime
 
-GET = Request(method="GET", template="/x/{id}", path="/x/1")
-POST = Request(method="POST", template="/x", path="/x", repeatable=False)
+GET = Request(method="GET", path_template="/x/{id}", path="/x/1")
+POST = Request(method="POST", path_template="/x", path="/x", idempotent=False)
 NOW = 1_800_000_000.0  # Fri, 15 Jan 2027 08:00:00 GMT
 
 
@@ -51,7 +51,7 @@ class Script:
         self.time = time
         self.takes = takes
 
-    async def __call__(self, call: Call) -> str:
+    async def __call__(self, call: CallState) -> str:
         self.calls += 1
         if self.time is not None:
             self.time.now += self.takes
@@ -62,7 +62,7 @@ class Script:
 
 
 def retrier(time: FakeTime, policy: Any = None) -> Retrier:
-    return Retrier(policy or RetryPolicy(), Throttle(time.clock), time.sleep)
+    return Retrier(policy or RetryPolicy(), RetryQuota(time.clock), time.sleep)
 
 
 RETRIED: list[SyllableError] = [
@@ -199,7 +199,7 @@ async def test_a_dead_server_gets_at_most_a_tenth_more_and_success_refills(fake_
     shared = retrier(fake_time)
     calls = 0
 
-    async def dead(call: Call) -> str:
+    async def dead(call: CallState) -> str:
         nonlocal calls
         calls += 1
         await asyncio.sleep(0)
@@ -209,11 +209,11 @@ async def test_a_dead_server_gets_at_most_a_tenth_more_and_success_refills(fake_
     assert all(isinstance(result, SyllableConnectionError) for result in results)
     assert calls == 1100
     assert shared.throttle.quota == 0
-    for _ in range(Throttle.CAPACITY):
+    for _ in range(RetryQuota.CAPACITY):
         await shared.run(Script(), GET)
-    assert shared.throttle.quota == Throttle.CAPACITY
+    assert shared.throttle.quota == RetryQuota.CAPACITY
     assert await shared.run(Script(failing(500)), GET) == "done"
-    assert shared.throttle.quota == Throttle.CAPACITY
+    assert shared.throttle.quota == RetryQuota.CAPACITY
 
 
 @given(st.lists(st.lists(st.sampled_from([500, 404]), max_size=5), max_size=40))
@@ -225,7 +225,7 @@ async def test_the_quota_is_exact_whatever_runs_side_by_side(programs: list[list
     results = await asyncio.gather(*(shared.run(script, GET) for script in scripts), return_exceptions=True)
     retries = sum(script.calls - 1 for script in scripts)
     back = sum(max(1, 5 * (s.calls - 1)) for s, r in zip(scripts, results, strict=True) if r == "done")
-    assert 0 <= shared.throttle.quota <= Throttle.CAPACITY
+    assert 0 <= shared.throttle.quota <= RetryQuota.CAPACITY
     assert shared.throttle.quota == start - 5 * retries + back
 
 
@@ -267,11 +267,11 @@ async def test_a_pause_is_lengthened_while_it_is_waited_for_and_never_shortened(
 
 
 async def test_a_client_begins_without_a_pause_and_with_a_full_quota() -> None:
-    throttle = Throttle(lambda: 0.5)
+    throttle = RetryQuota(lambda: 0.5)
     assert throttle.paused_until <= throttle.clock()
     assert throttle.quota == 500
-    call = Call(None, None)
-    assert (call.sent, call.connected) == (0, True)
+    call = CallState(None, None)
+    assert (call.requests_sent, call.may_have_been_sent) == (0, True)
 
 
 async def test_a_call_sends_until_its_deadline_and_no_further(fake_time: FakeTime) -> None:
@@ -301,12 +301,12 @@ async def test_a_recordings_attempts_are_numbered_and_have_no_deadline(fake_time
 
 async def test_another_policy_has_the_same_brakes(fake_time: FakeTime) -> None:
     shared = retrier(fake_time)
-    assert shared.using(None) is shared
-    other = shared.using(RetryPolicy(max_attempts=1))
-    assert other.rules.max_attempts == 1
+    assert shared.with_policy(None) is shared
+    other = shared.with_policy(RetryPolicy(max_attempts=1))
+    assert other.effective_policy.max_attempts == 1
     assert other.throttle is shared.throttle
     assert other.sleep == shared.sleep
-    assert shared.using(tenacity.AsyncRetrying()).rules == RetryPolicy()
+    assert shared.with_policy(tenacity.AsyncRetrying()).effective_policy == RetryPolicy()
 
 
 async def test_a_pause_beyond_the_deadline_is_not_waited_for(fake_time: FakeTime) -> None:

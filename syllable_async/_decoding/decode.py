@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 import msgspec
 
 from ..errors import ResponseValidationError
-from .native import Misfit, load
+from .native import DecodeFailure, decode_natively
 
 if TYPE_CHECKING:
     from cattrs.preconf.msgspec import MsgspecJsonConverter
@@ -28,9 +28,9 @@ def make_converter() -> MsgspecJsonConverter:
     Hooks registered on it are honoured for every reply: decoding leaves the native path for the types that a hook
     touches, and for those only.
     """
-    from .converter import HookedConverter  # noqa: PLC0415
+    from .converter import HookAwareConverter  # noqa: PLC0415
 
-    return HookedConverter(detailed_validation=True)
+    return HookAwareConverter(detailed_validation=True)
 
 
 def check_converter(converter: object) -> Converter:
@@ -56,12 +56,12 @@ def decode(body: bytes, cls: type[T], converter: Converter = None) -> T:
         ResponseValidationError: with the path and the types, never a value.
     """
     if converter is None:
-        result = load(body, cls)
+        result = decode_natively(body, cls)
     else:
-        from .converter import load_hooked  # noqa: PLC0415
+        from .converter import decode_by_converter  # noqa: PLC0415
 
-        result = load_hooked(body, cls, converter)
-    if isinstance(result, Misfit):
+        result = decode_by_converter(body, cls, converter)
+    if isinstance(result, DecodeFailure):
         del body  # the frames of an error stay behind, and their locals
         raise ResponseValidationError(getattr(cls, "__name__", str(cls)), result.path, result.problem)
     return result

@@ -10,26 +10,26 @@ from typing import Any, NamedTuple, TypeVar, cast
 import msgspec
 
 T = TypeVar("T")
-WRONG_REPLY = (msgspec.MsgspecError, ValueError, TypeError, LookupError, AttributeError, RecursionError)
+DECODE_EXCEPTIONS = (msgspec.MsgspecError, ValueError, TypeError, LookupError, AttributeError, RecursionError)
 """What a reply that does not fit raises, in msgspec or in a hook."""
 
 
-class Misfit(NamedTuple):
+class DecodeFailure(NamedTuple):
     """What is wrong with a reply, and where. A value and no exception: a cause or context may quote the reply."""
 
     problem: str
     path: str
 
 
-def load(body: bytes, cls: type[T]) -> T | Misfit:
+def decode_natively(body: bytes, cls: type[T]) -> T | DecodeFailure:
     """A `cls` from JSON, or why not."""
     try:
-        return native(cls)(body)
-    except WRONG_REPLY as error:
-        return misfit(error)
+        return native_decoder(cls)(body)
+    except DECODE_EXCEPTIONS as error:
+        return decode_failure(error)
 
 
-def native(cls: type[T]) -> Callable[[bytes], T]:
+def native_decoder(cls: type[T]) -> Callable[[bytes], T]:
     """The function that turns JSON bytes into a `cls`."""
     decoder: Callable[[bytes], T] = _decoder(cast("Hashable", cls))
     return decoder
@@ -40,10 +40,10 @@ def _decoder(cls: Any) -> Callable[[bytes], Any]:
     return msgspec.json.Decoder(cls).decode
 
 
-def misfit(error: BaseException) -> Misfit:
+def decode_failure(error: BaseException) -> DecodeFailure:
     """What msgspec, or a hook, says of a reply."""
     problem, _, path = describe(error).partition(" - at `")
-    return Misfit(problem, path.rstrip("`") or "$")
+    return DecodeFailure(problem, path.rstrip("`") or "$")
 
 
 def describe(error: BaseException) -> str:

@@ -9,10 +9,17 @@ from functools import partial
 from typing import TypeVar
 
 from .._decoding import Converter, decode
-from .._http import Opening, Transport, check_recording_url, check_token, own_token, segment
+from .._http import (
+    RecordingRequest,
+    Transport,
+    check_recording_token,
+    check_recording_url,
+    encode_path_segment,
+    token_of_api_url,
+)
 from .._messages import Request
 from .._pagination import ListQuery, Pager, WindowIterator, windows
-from .._recordings import RecordingStream, stem
+from .._recordings import RecordingStream, recording_stem
 from .._retry import Retries, StreamRetrier
 from ..errors import RecordingError
 from ..models import (
@@ -82,7 +89,7 @@ class Sessions:
             end_datetime: latest time, likewise. Whether a bound is inclusive the API does not say.
             retries: in place of the client's policy.
         """
-        query = ListQuery.make(
+        query = ListQuery.from_arguments(
             page=page,
             limit=limit,
             search_fields=search_fields,
@@ -93,7 +100,7 @@ class Sessions:
             start_datetime=start_datetime,
             end_datetime=end_datetime,
         )
-        return Pager(partial(self._page, retries), query, sleep=self._transport.retrier.sleep)
+        return Pager(partial(self._fetch_page, retries), query, sleep=self._transport.retrier.sleep)
 
     def windows(
         self, start_datetime: datetime, end_datetime: datetime, max_sessions: int = 5000, *, retries: Retries = None
@@ -111,19 +118,19 @@ class Sessions:
             max_sessions: at most so many in a window.
             retries: in place of the client's policy.
         """
-        return windows(partial(self._page, retries), start_datetime, end_datetime, max_sessions)
+        return windows(partial(self._fetch_page, retries), start_datetime, end_datetime, max_sessions)
 
-    async def _page(self, retries: Retries, query: ListQuery) -> ListResponseSession:
-        request = Request(method="GET", template=_LIST, path=_LIST, query=query.pairs())
+    async def _fetch_page(self, retries: Retries, query: ListQuery) -> ListResponseSession:
+        request = Request(method="GET", path_template=_LIST, path=_LIST, query=query.to_query_items())
         return await self._fetch(request, ListResponseSession, retries)
 
     async def get_by_id(self, session_id: str, *, retries: Retries = None) -> Session:
         """One session: `GET /api/v1/sessions/{session_id}`. `NotFoundError` where there is none."""
-        return await self._fetch(_about(_BY_ID, session_id), Session, retries)
+        return await self._fetch(_session_request(_BY_ID, session_id), Session, retries)
 
     async def get_full_summary(self, session_id: str, *, retries: Retries = None) -> SessionSummaryResponse:
         """A session's summary and rating: `GET /api/v1/sessions/full-summary/{session_id}`."""
-        return await self._fetch(_about(_FULL_SUMMARY, session_id), SessionSummaryResponse, retries)
+        return await self._fetch(_session_request(_FULL_SUMMARY, session_id), SessionSummaryResponse, retries)
 
     async def get_transcript(
         self, session_id: str, *, wait_complete: float | None = None, retries: Retries = None
@@ -141,7 +148,7 @@ class Sessions:
         """
         if wait_complete is not None and not 0 <= wait_complete < float("inf"):
             raise ValueError("wait_complete must be a number of seconds from 0 on, or None")
-        request = _about(_TRANSCRIPT, session_id)
+        request = _session_request(_TRANSCRIPT, session_id)
         retrier = self._transport.retrier
         until = retrier.throttle.clock() + (wait_complete or 0.0)
         pause = 1.0
@@ -155,18 +162,20 @@ class Sessions:
 
     async def get_latency(self, session_id: str, *, retries: Retries = None) -> InspectLatencyResponse:
         """Where a session's time went: `GET /api/v1/sessions/latency/{session_id}`."""
-        return await self._fetch(_about(_LATENCY, session_id), InspectLatencyResponse, retries)
+        return await self._fetch(_session_request(_LATENCY, session_id), InspectLatencyResponse, retries)
 
     async def get_timeline(self, session_id: str, *, retries: Retries = None) -> SessionTimelineResponse:
         """A session's events in order: `GET /api/v1/sessions/timeline/{session_id}`."""
-        return await self._fetch(_about(_TIMELINE, session_id), SessionTimelineResponse, retries)
+        return await self._fetch(_session_request(_TIMELINE, session_id), SessionTimelineResponse, retries)
 
     async def generate_recording_urls(self, session_id: str, *, retries: Retries = None) -> SessionRecordingResponse:
         """Fresh URLs of a session's recordings: `POST /api/v1/sessions/recording/{session_id}`.
 
         The URLs hold tokens: do not log them. Minting them again does no harm, so the call is retried like a GET.
         """
-        return await self._fetch(_about(_RECORDING_URLS, session_id, method="POST"), SessionRecordingResponse, retries)
+        return await self._fetch(
+            _session_request(_RECORDING_URLS, session_id, method="POST"), SessionRecordingResponse, retries
+        )
 
     def stream_recording(self, token: str, *, retries: Retries = None) -> RecordingStream:
         """The recording behind a token: `GET /api/v1/sessions/recording/stream`. Nothing is sent before it is opened.
@@ -176,8 +185,8 @@ class Sessions:
                 also mint again when the token expires midway.
             retries: in place of the client's policy.
         """
-        sessions = self._by(retries)
-        opening = sessions._own(token)
+        sessions = self._with_policy(retries)
+        opening = sessions._api_recording(token)
         return sessions._stream(opening, f"recording-{hashlib.sha256(token.encode()).hexdigest()[:12]}")
 
     async def recordings(
@@ -194,45 +203,49 @@ class Sessions:
         Raises:
             UntrustedRecordingURLError: a URL that is neither the API's own nor https, or that carries a user name.
         """
-        sessions = self._by(retries)
+        sessions = self._with_policy(retries)
         urls = (await sessions.generate_recording_urls(session_id)).recordings or ()
-        openings = [sessions._opening(url, allow_hosts) for url in urls]
+        openings = [sessions._recording_request(url, allow_hosts) for url in urls]
         return tuple(
-            sessions._stream(opening, stem(session_id, index), partial(sessions._mint, session_id, index, allow_hosts))
+            sessions._stream(
+                opening,
+                recording_stem(session_id, index),
+                partial(sessions._renew_recording, session_id, index, allow_hosts),
+            )
             for index, opening in enumerate(openings)
         )
 
-    def _by(self, retries: Retries) -> Sessions:
+    def _with_policy(self, retries: Retries) -> Sessions:
         """The same with another policy for all that a stream does: waiting for a connection, opening, minting."""
-        return self if retries is None else Sessions(self._transport.by(retries), self._converter)
+        return self if retries is None else Sessions(self._transport.with_policy(retries), self._converter)
 
     def _stream(
-        self, opening: Opening, name: str, mint: Callable[[], Awaitable[Opening]] | None = None
+        self, opening: RecordingRequest, name: str, mint: Callable[[], Awaitable[RecordingRequest]] | None = None
     ) -> RecordingStream:
         retrier = StreamRetrier(self._transport.retrier, opening.request)
         timeout, clock = self._transport.timeout, self._transport.retrier.throttle.clock
         return RecordingStream(opening, retrier=retrier, timeout=timeout, mint=mint, name=name, clock=clock)
 
-    async def _mint(self, session_id: str, index: int, allow_hosts: Collection[str]) -> Opening:
+    async def _renew_recording(self, session_id: str, index: int, allow_hosts: Collection[str]) -> RecordingRequest:
         urls = (await self.generate_recording_urls(session_id)).recordings or ()
         if index >= len(urls):
             raise RecordingError("the session no longer has this recording")
-        return self._opening(urls[index], allow_hosts)
+        return self._recording_request(urls[index], allow_hosts)
 
-    def _opening(self, url: str, allow_hosts: Collection[str]) -> Opening:
+    def _recording_request(self, url: str, allow_hosts: Collection[str]) -> RecordingRequest:
         """How to open a URL that the API gave: its own through the endpoint with the key, a foreign one without."""
-        token = own_token(url, f"{self._transport.base}{_RECORDING_STREAM}")
+        token = token_of_api_url(url, f"{self._transport.base}{_RECORDING_STREAM}")
         if token is not None:
-            return self._own(token, allow_hosts)
-        request = Request(method="GET", template="(recording on another host)", path="")
+            return self._api_recording(token, allow_hosts)
+        request = Request(method="GET", path_template="(recording on another host)", path="")
         at = check_recording_url(url, allow_hosts)
-        return Opening(transport=self._transport, request=request, at=at, allow_hosts=allow_hosts)
+        return RecordingRequest(transport=self._transport, request=request, foreign_url=at, allow_hosts=allow_hosts)
 
-    def _own(self, token: str, allow_hosts: Collection[str] = ()) -> Opening:
-        check_token(token)
+    def _api_recording(self, token: str, allow_hosts: Collection[str] = ()) -> RecordingRequest:
+        check_recording_token(token)
         query = (("token", token),)
-        request = Request(method="GET", template=_RECORDING_STREAM, path=_RECORDING_STREAM, query=query)
-        return Opening(transport=self._transport, request=request, allow_hosts=allow_hosts)
+        request = Request(method="GET", path_template=_RECORDING_STREAM, path=_RECORDING_STREAM, query=query)
+        return RecordingRequest(transport=self._transport, request=request, allow_hosts=allow_hosts)
 
     async def _fetch(self, request: Request, cls: type[T], retries: Retries) -> T:
         """The road, there and back."""
@@ -240,6 +253,6 @@ class Sessions:
         return decode(reply.body, cls, self._converter)
 
 
-def _about(template: str, session_id: str, *, method: str = "GET") -> Request:
-    path = template.replace("{session_id}", segment(session_id, "session_id"))
-    return Request(method=method, template=template, path=path)
+def _session_request(template: str, session_id: str, *, method: str = "GET") -> Request:
+    path = template.replace("{session_id}", encode_path_segment(session_id, "session_id"))
+    return Request(method=method, path_template=template, path=path)

@@ -1,24 +1,24 @@
 """Everything that touches aiohttp, and everything that decides what may be sent where."""
 
 from .auth import _key_source
-from .pool import Connections
-from .requests import any_request, segment
+from .pool import ConnectionPool
+from .requests import build_request, encode_path_segment
 from .status_errors import request_id
-from .streaming import Opening
+from .streaming import RecordingRequest
 from .transport import Transport
-from .url_safety import check_base_url, check_headers, check_recording_url, check_token, own_token
+from .url_safety import check_base_url, check_headers, check_recording_token, check_recording_url, token_of_api_url
 
 __all__ = [
-    "Connections",
-    "Opening",
+    "ConnectionPool",
+    "RecordingRequest",
     "Transport",
     "_key_source",
-    "any_request",
+    "build_request",
     "check_base_url",
     "check_headers",
+    "check_recording_token",
     "check_recording_url",
-    "check_token",
-    "own_token",
+    "encode_path_segment",
     "request_id",
-    "segment",
+    "token_of_api_url",
 ]

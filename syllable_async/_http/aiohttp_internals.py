@@ -12,11 +12,11 @@ from typing import Any
 import aiohttp
 from aiohttp.client_proto import ResponseHandler
 
-from .._retry import Call
-from .connection_errors import Replayed, failure_reason
+from .._retry import CallState
+from .connection_errors import AutomaticRetryBlocked, describe_exception
 
 
-class _Handler(ResponseHandler):
+class IdleGuardProtocol(ResponseHandler):
     """aiohttp's protocol, which lets no byte that comes while it is idle reach the parser."""
 
     idle = False
@@ -29,7 +29,7 @@ class _Handler(ResponseHandler):
             super().data_received(data)
 
 
-class _Connector(aiohttp.TCPConnector):
+class IdleCheckConnector(aiohttp.TCPConnector):
     """Never hands out a pooled connection on which something arrived while it was idle.
 
     A late answer would else become the next request's, or half of one its beginning; and a connection that the server
@@ -39,15 +39,15 @@ class _Connector(aiohttp.TCPConnector):
     def __init__(self) -> None:
         # The client counts its own slots, so that waiting for one is no part of an attempt.
         super().__init__(limit=0)  # pyright: ignore[reportUnknownMemberType]
-        self._factory: Any = partial(_Handler, loop=self._loop)
+        self._factory: Any = partial(IdleGuardProtocol, loop=self._loop)
 
     async def connect(self, req: Any, traces: Any, timeout: Any) -> Any:
         while True:
             connection = await super().connect(req, traces, timeout)
             protocol: Any = connection.protocol
-            if _is_fit(protocol):
+            if is_reusable(protocol):
                 protocol.idle = False
-                CURRENT_CALL.get().connected = True
+                current_call.get().may_have_been_sent = True
                 return connection
             protocol.abort()
             connection.close()
@@ -60,16 +60,16 @@ class _Connector(aiohttp.TCPConnector):
         super()._release(key, protocol, should_close=should_close)
 
 
-CURRENT_CALL: ContextVar[Call] = ContextVar("CURRENT_CALL")
+current_call: ContextVar[CallState] = ContextVar("CURRENT_CALL")
 """Whose request this task sends, so that the connector can say that it had a connection to be sent on."""
 
 
-def _is_fit(protocol: Any) -> bool:
+def is_reusable(protocol: Any) -> bool:
     """Whether a connection is new, or was as silent in the pool as it should be."""
-    return not protocol.idle or not (protocol.should_close or _has_input(protocol))
+    return not protocol.idle or not (protocol.should_close or has_unread_input(protocol))
 
 
-def _has_input(protocol: Any) -> bool:
+def has_unread_input(protocol: Any) -> bool:
     """Whether bytes, or the end, wait to be read from an idle connection: the event loop may not have seen them yet."""
     if protocol.poll is None:
         sock = protocol.transport.get_extra_info("socket")
@@ -80,15 +80,17 @@ def _has_input(protocol: Any) -> bool:
     return bool(protocol.poll.poll(0))
 
 
-async def no_replay(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
+async def block_automatic_retry(
+    request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
+) -> aiohttp.ClientResponse:
     """A client middleware that leaves every repetition to the retry policy; for borrowed sessions."""
     try:
         return await handler(request)
     except aiohttp.ClientConnectorError:
         raise
     except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
-        reason = failure_reason(error)
-    raise Replayed(reason)
+        reason = describe_exception(error)
+    raise AutomaticRetryBlocked(reason)
 
 
 def forbid_automatic_retry(session: aiohttp.ClientSession) -> None:

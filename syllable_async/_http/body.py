@@ -16,7 +16,7 @@ BOMB_RATIO = 100
 """JSON of sessions compresses to about a tenth; a hundredth is no JSON of sessions."""
 
 
-class Body:
+class ResponseBody:
     """A response's body, and the truth about its end (RFC 9112 §8)."""
 
     def __init__(self, response: aiohttp.ClientResponse) -> None:
@@ -25,7 +25,7 @@ class Body:
             response.close()
             raise aiohttp.ClientPayloadError("two lengths")
         self.response = response
-        self.framing: Framing = framing(response)
+        self.framing: Framing = framing_of(response)
         # What tells a clean end from a cut is out of reach once aiohttp has let go of the connection.
         self._closed, self._tls = connection_end(response) if self.framing == "close" else (None, None)
 
@@ -60,20 +60,20 @@ class Body:
         while chunk := await self.read():
             chunks.append(chunk)
             size += len(chunk)
-            if size > limit or self._is_bomb(size):
+            if size > limit or self._is_decompression_bomb(size):
                 self.response.close()
                 return b"".join(chunks)[:limit] if limit <= KEPT else b"", False
             if self.framing != "close" and self.response.content.at_eof():
                 break  # without asking once more for nothing
         return (chunks[0] if len(chunks) == 1 else b"".join(chunks)), True
 
-    def _is_bomb(self, size: int) -> bool:
+    def _is_decompression_bomb(self, size: int) -> bool:
         if size <= BOMB_SIZE:
             return False
         return size > BOMB_RATIO * raw_bytes(self.response)
 
 
-def framing(response: aiohttp.ClientResponse) -> Framing:
+def framing_of(response: aiohttp.ClientResponse) -> Framing:
     """How the body's end is known (RFC 9112 §6.3)."""
     if response.status in {204, 304} or response.method == "HEAD":
         return "length"  # of nothing

@@ -10,17 +10,17 @@ from aiohttp.http import HttpProcessingError
 from .._messages import Request
 from ..errors import SyllableConnectionError
 
-FAILURES = (aiohttp.ClientError, HttpProcessingError, OSError, EOFError)
+TRANSPORT_EXCEPTIONS = (aiohttp.ClientError, HttpProcessingError, OSError, EOFError)
 """Everything that aiohttp was seen to raise for a broken connection or reply. `TimeoutError` is an `OSError` too."""
 
 
-class Replayed(aiohttp.ClientError):
+class AutomaticRetryBlocked(aiohttp.ClientError):
     """Takes the place of an error after which aiohttp would send the request again by itself, uncounted."""
 
 
-def failure_reason(error: BaseException) -> str:
+def describe_exception(error: BaseException) -> str:
     """What happened, without address, key or query."""
-    if isinstance(error, Replayed):
+    if isinstance(error, AutomaticRetryBlocked):
         return str(error)
     for kind, reason in _REASONS:
         if isinstance(error, kind):
@@ -46,12 +46,12 @@ _UNTRUSTED = (aiohttp.ClientConnectorCertificateError, aiohttp.ServerFingerprint
 _NEVER_SENT = (aiohttp.ClientConnectorError, aiohttp.ServerFingerprintMismatch, aiohttp.ClientHttpProxyError)
 
 
-def connection_error(error: BaseException, request: Request, attempts: int) -> SyllableConnectionError:
+def error_for_exception(error: BaseException, request: Request, attempts: int) -> SyllableConnectionError:
     """The error of ours for one of aiohttp's."""
     return SyllableConnectionError(
-        failure_reason(error),
+        describe_exception(error),
         method=request.method,
-        path=request.template,
+        path=request.path_template,
         attempts=attempts,
         outcome_unknown=not isinstance(error, _NEVER_SENT),
         transient=not isinstance(error, _UNTRUSTED),

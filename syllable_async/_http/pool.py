@@ -9,11 +9,17 @@ from typing import Any
 
 import aiohttp
 
-from .._retry import Call
-from .aiohttp_internals import CURRENT_CALL, _Connector, forbid_automatic_retry, middlewares_of, no_replay
+from .._retry import CallState
+from .aiohttp_internals import (
+    IdleCheckConnector,
+    block_automatic_retry,
+    current_call,
+    forbid_automatic_retry,
+    middlewares_of,
+)
 
 POOL_SIZE = 100
-AS_WE_SAY: dict[str, Any] = {
+FORCED_REQUEST_OPTIONS: dict[str, Any] = {
     "allow_redirects": False,
     "raise_for_status": False,
     "timeout": aiohttp.ClientTimeout(total=None),
@@ -21,7 +27,7 @@ AS_WE_SAY: dict[str, Any] = {
 """For each request: what a borrowed session may have been told otherwise."""
 
 
-class Connections:
+class ConnectionPool:
     """The session that requests go through: made inside the running loop on first use, or borrowed."""
 
     def __init__(self, session: aiohttp.ClientSession | None) -> None:
@@ -44,24 +50,26 @@ class Connections:
         if self._session is not None and self._session.closed:
             raise RuntimeError("the aiohttp session of this AsyncSyllableClient was closed")
         self._loop = loop
-        self._session = self._make() if self._session is None else self._borrow(self._session)
+        self._session = self._create_session() if self._session is None else self._adopt_session(self._session)
         return self._session
 
-    def enter(self, call: Call) -> None:
+    def mark_sending(self, call: CallState) -> None:
         """A request of `call` is about to be sent. Of a borrowed session it cannot be known whether it left."""
-        call.connected = not self.owned
-        CURRENT_CALL.set(call)
+        call.may_have_been_sent = not self.owned
+        current_call.set(call)
 
-    def _make(self) -> aiohttp.ClientSession:
-        session = aiohttp.ClientSession(connector=_Connector(), cookie_jar=aiohttp.DummyCookieJar(), trust_env=False)
+    def _create_session(self) -> aiohttp.ClientSession:
+        session = aiohttp.ClientSession(
+            connector=IdleCheckConnector(), cookie_jar=aiohttp.DummyCookieJar(), trust_env=False
+        )
         forbid_automatic_retry(session)
         return session
 
-    def _borrow(self, session: aiohttp.ClientSession) -> aiohttp.ClientSession:
+    def _adopt_session(self, session: aiohttp.ClientSession) -> aiohttp.ClientSession:
         connector = session.connector
         limits = [n for n in (connector.limit, connector.limit_per_host) if n] if connector is not None else []
         self.slots = asyncio.Semaphore(min(limits, default=1_000_000))
-        self.middlewares = (*middlewares_of(session), no_replay)
+        self.middlewares = (*middlewares_of(session), block_automatic_retry)
         return session
 
     async def aclose(self) -> None:

@@ -11,17 +11,17 @@ from urllib.parse import quote, quote_plus
 
 from .._messages import Request
 
-_PLAIN = re.compile(r"[A-Za-z0-9_-]+", re.ASCII).fullmatch
+_is_plain_segment = re.compile(r"[A-Za-z0-9_-]+", re.ASCII).fullmatch
 
 
-def segment(value: str, name: str = "path segment") -> str:
+def encode_path_segment(value: str, name: str = "path segment") -> str:
     """One path segment, percent-encoded so that it can reach no other endpoint; `ValueError` where it could.
 
     A slash is refused although it could be encoded: servers decode `%2F` before they look for the route.
     """
     if not isinstance(value, str):
         raise TypeError(f"{name} must be a str, not {type(value).__name__}")
-    if _PLAIN(value):  # what ids look like; the rest of this costs 8 us for one of 36 characters
+    if _is_plain_segment(value):  # what ids look like; the rest of this costs 8 us for one of 36 characters
         return value
     if value in {"", ".", ".."}:
         raise ValueError(f"{name} must not be empty, '.' or '..'")
@@ -44,7 +44,7 @@ _LITERAL = re.compile(r"/[A-Za-z0-9._~!$&'()*+,;=:@/-]*", re.ASCII)
 Query = Mapping[str, object] | Iterable[tuple[str, object]] | None
 
 
-def any_request(method: str, segments: Sequence[str], query: Query, body: bytes | None) -> Request:
+def build_request(method: str, segments: Sequence[str], query: Query, body: bytes | None) -> Request:
     """A request for any endpoint; `AsyncSyllableClient.request` says what the arguments mean."""
     if method not in _METHODS:
         raise ValueError(f"method must be one of {', '.join(sorted(_METHODS))}")
@@ -52,37 +52,37 @@ def any_request(method: str, segments: Sequence[str], query: Query, body: bytes 
         raise ValueError("a path needs at least one segment")
     literal, rest = "", segments
     if isinstance(segments[0], str) and segments[0].startswith("/"):
-        literal, rest = _check_literal(segments[0]), segments[1:]
-    encoded = [segment(part) for part in rest]
+        literal, rest = _check_literal_path(segments[0]), segments[1:]
+    encoded = [encode_path_segment(part) for part in rest]
     named = 0 if literal else 3  # `/api/v1/agents/{}`: what follows may be an id, and stays out of logs and errors
     start = literal.rstrip("/") if rest else literal
     return Request(
         method=method,
-        template="/".join([start, *(part if i < named else "{}" for i, part in enumerate(encoded))]),
+        path_template="/".join([start, *(part if i < named else "{}" for i, part in enumerate(encoded))]),
         path="/".join([start, *encoded]),
-        query=tuple(_pairs(query)),
+        query=tuple(_encode_query(query)),
         body=body,
-        repeatable=method in _SAFE_METHODS,
+        idempotent=method in _SAFE_METHODS,
     )
 
 
-def _check_literal(path: str) -> str:
+def _check_literal_path(path: str) -> str:
     parts = path[1:].split("/")
     if not _LITERAL.fullmatch(path) or {".", ".."} & set(parts) or "" in parts[:-1]:
         raise ValueError("a literal path must be plain segments between single slashes, without query or escapes")
     return path
 
 
-def _pairs(query: Query) -> Iterator[tuple[str, str]]:
+def _encode_query(query: Query) -> Iterator[tuple[str, str]]:
     items = cast("Iterable[tuple[str, object]]", query.items() if isinstance(query, Mapping) else query or ())
     for name, value in items:
         many = cast("Iterable[object]", value) if isinstance(value, list | tuple | set | frozenset) else (value,)
         for one in many:
             if one is not None:
-                yield name, _text(one)
+                yield name, _encode_query_value(one)
 
 
-def _text(value: object) -> str:
+def _encode_query_value(value: object) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, datetime):

@@ -22,7 +22,7 @@ from ..errors import (
     ValidationError,
 )
 
-_CLASSES: Mapping[int, type[APIError]] = {
+_ERROR_BY_STATUS: Mapping[int, type[APIError]] = {
     400: BadRequestError,
     401: AuthenticationError,
     403: PermissionDeniedError,
@@ -49,14 +49,14 @@ _HTTP_DATE = re.compile(
 _REQUEST_ID = re.compile(r"[!-~]{1,128}", re.ASCII)
 
 
-def status_error(
+def error_for_response(
     request: Request, status: int, headers: Mapping[str, str], body: bytes, *, attempts: int, now: float
 ) -> APIError:
     """The error for a status that is not a success. The body may be anything: it never hides the status."""
-    error = _CLASSES.get(status, InternalServerError if status >= 500 else APIError)(
+    error = _ERROR_BY_STATUS.get(status, InternalServerError if status >= 500 else APIError)(
         status=status,
         method=request.method,
-        path=request.template,
+        path=request.path_template,
         headers={name.lower(): value for name, value in headers.items()},
         body=body,
         request_id=request_id(headers),
@@ -93,12 +93,12 @@ def _validation_errors(detail: object) -> tuple[ValidationError, ...]:
 def _validation_error(entry: object) -> ValidationError | None:
     """One entry as FastAPI writes it; anything else is left out."""
     try:
-        return msgspec.convert(entry, _Entry).error()
+        return msgspec.convert(entry, _ValidationEntry).error()
     except (msgspec.ValidationError, RecursionError):
         return None
 
 
-class _Entry(msgspec.Struct):
+class _ValidationEntry(msgspec.Struct):
     loc: tuple[str | int, ...]
     msg: str
     type: str
@@ -113,27 +113,27 @@ def parse_retry_after(headers: Mapping[str, str], now: float) -> float | None:
     Reads `retry-after-ms`, then `Retry-After` as seconds (fractions too) or as a date (RFC 9110 §10.2.3). A date in
     the past means 0. `now` is the wall clock, seconds since the epoch.
     """
-    milliseconds = _number(headers.get("retry-after-ms", ""))
+    milliseconds = _parse_delay(headers.get("retry-after-ms", ""))
     if milliseconds is not None:
         return milliseconds / 1000
     values: list[str] = getattr(headers, "getall", _one(headers))("Retry-After", [])
     if len(values) != 1:
         return None
-    seconds = _number(values[0])
-    return _until(values[0], now) if seconds is None else seconds
+    seconds = _parse_delay(values[0])
+    return _seconds_until(values[0], now) if seconds is None else seconds
 
 
 def _one(headers: Mapping[str, str]) -> Callable[[str, list[str]], list[str]]:
     return lambda name, default: [headers[name]] if name in headers else default
 
 
-def _number(text: str) -> float | None:
+def _parse_delay(text: str) -> float | None:
     text = text.strip(" \t")
     number = float(text) if _SECONDS.fullmatch(text) else float("inf")
     return number if number < float("inf") else None
 
 
-def _until(text: str, now: float) -> float | None:
+def _seconds_until(text: str, now: float) -> float | None:
     if not _HTTP_DATE.fullmatch(text):
         return None
     try:

@@ -10,14 +10,14 @@ import aiohttp
 import attrs
 from yarl import URL
 
-from .._messages import ByteReply, Framing, Request
-from .._retry import Call
-from .._timing import Limit
+from .._messages import Framing, Request, StreamedResponse
+from .._retry import CallState
+from .._timing import Timeout
 from ..errors import RecordingError, SyllableError
-from .auth import KEY_HEADER
-from .body import Body
-from .connection_errors import FAILURES, connection_error
-from .pool import AS_WE_SAY
+from .auth import API_KEY_HEADER
+from .body import ResponseBody
+from .connection_errors import TRANSPORT_EXCEPTIONS, error_for_exception
+from .pool import FORCED_REQUEST_OPTIONS
 from .transport import Transport
 from .url_safety import check_recording_url, same_origin
 
@@ -26,7 +26,7 @@ REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
 
 @attrs.frozen(eq=False, repr=False, kw_only=True)
-class Opening:
+class RecordingRequest:
     """Opens a recording's bytes, each time with one request and its redirects.
 
     Attributes:
@@ -36,14 +36,14 @@ class Opening:
 
     transport: Transport
     request: Request
-    at: URL | None = None
+    foreign_url: URL | None = None
     allow_hosts: Collection[str] = ()
-    call: Call = attrs.field(factory=lambda: Call(None, None))
+    call: CallState = attrs.field(factory=lambda: CallState(None, None))
 
-    async def __call__(self, headers: Mapping[str, str]) -> ByteReply:
+    async def __call__(self, headers: Mapping[str, str]) -> StreamedResponse:
         """A reply with a 2xx status, its headers within `timeout`; `headers` are the range's."""
         session = self.transport.connections.session()
-        if self.at is None:
+        if self.foreign_url is None:
             outcome = await self.transport.with_key(partial(self._open, session, headers))
         else:
             outcome = await self._open(session, headers, "")
@@ -53,65 +53,67 @@ class Opening:
 
     async def _open(
         self, session: aiohttp.ClientSession, headers: Mapping[str, str], key: str
-    ) -> _Stream | SyllableError:
+    ) -> AiohttpStreamedResponse | SyllableError:
         transport, call = self.transport, self.call
-        deadline = transport.retrier.rules.deadline
+        deadline = transport.retrier.effective_policy.deadline
         if not await transport.take_slot(deadline):  # pragma: no cover - it is run; Python 3.11's tracer misses it
-            call.connected = False
-            return transport.timed_out(self.request, call, "deadline", deadline)
-        outcome: _Stream | SyllableError = RecordingError("it was cancelled")
+            call.may_have_been_sent = False
+            return transport._timeout_error(self.request, call, "deadline", deadline)
+        outcome: AiohttpStreamedResponse | SyllableError = RecordingError("it was cancelled")
         started = transport.retrier.throttle.clock()
-        call.sent += 1
-        transport.connections.enter(call)
+        call.requests_sent += 1
+        transport.connections.mark_sending(call)
         try:
-            with Limit(transport.timeout):
-                outcome = await self._follow(session, headers, key)
+            with Timeout(transport.timeout):
+                outcome = await self._follow_redirects(session, headers, key)
         except TimeoutError:
-            outcome = transport.timed_out(self.request, call, "timeout", transport.timeout)
-        except FAILURES as error:
-            outcome = connection_error(error, self.request, call.sent)
+            outcome = transport._timeout_error(self.request, call, "timeout", transport.timeout)
+        except TRANSPORT_EXCEPTIONS as error:
+            outcome = error_for_exception(error, self.request, call.requests_sent)
         except SyllableError as error:
             outcome = error.with_traceback(None)
         finally:
-            if not isinstance(outcome, _Stream):
+            if not isinstance(outcome, AiohttpStreamedResponse):
                 transport.connections.slots.release()
-        transport.log(self.request, call, outcome, started)
+        transport._log_attempt(self.request, call, outcome, started)
         return outcome
 
-    async def _follow(
+    async def _follow_redirects(
         self, session: aiohttp.ClientSession, headers: Mapping[str, str], key: str
-    ) -> _Stream | SyllableError:
+    ) -> AiohttpStreamedResponse | SyllableError:
         """Follow redirects (RFC 9110 §15.4) until something else comes. An origin once left is not trusted again."""
-        url = self.at or self.transport.url(self.request)
+        url = self.foreign_url or self.transport.url(self.request)
         for _ in range(MAX_REDIRECTS + 1):
             response = await session.get(
                 url,
                 headers={**self._headers(key), **headers},
                 auto_decompress=False,  # an encoded recording is refused, whatever the coding is
                 middlewares=self.transport.connections.middlewares,
-                **AS_WE_SAY,
+                **FORCED_REQUEST_OPTIONS,
             )
             location = response.headers.get("Location")
             if response.status not in REDIRECTS or location is None:
-                return await self._arrived(response)
+                return await self._final_response(response)
             response.close()
-            target = self._target(url, location, own=bool(key))
+            target = self._redirect_target(url, location, own=bool(key))
             key = key if same_origin(target, url) else ""
             url = target
         return RecordingError(f"more than {MAX_REDIRECTS} redirects")
 
-    async def _arrived(self, response: aiohttp.ClientResponse) -> _Stream | SyllableError:
+    async def _final_response(self, response: aiohttp.ClientResponse) -> AiohttpStreamedResponse | SyllableError:
         if not 200 <= response.status < 300:
-            return await self.transport.failure(response, self.request, self.call)
-        return _Stream(Body(response), self.request, self.call.sent, self.transport.connections.slots.release)
+            return await self.transport.read_error(response, self.request, self.call)
+        return AiohttpStreamedResponse(
+            ResponseBody(response), self.request, self.call.requests_sent, self.transport.connections.slots.release
+        )
 
     def _headers(self, key: str) -> dict[str, str]:
         plain = {"Accept": "*/*", "Accept-Encoding": "identity"}
         if not key:  # headers that the user added are for the API alone
             return {"User-Agent": self.transport.headers["User-Agent"], **plain}
-        return {**self.transport.headers, **plain, KEY_HEADER: key}
+        return {**self.transport.headers, **plain, API_KEY_HEADER: key}
 
-    def _target(self, url: URL, location: str, *, own: bool) -> URL:
+    def _redirect_target(self, url: URL, location: str, *, own: bool) -> URL:
         try:
             target = url.join(URL(location, encoded=True))
         except ValueError:
@@ -121,10 +123,10 @@ class Opening:
         return check_recording_url(str(target), self.allow_hosts)
 
 
-class _Stream:
-    """A `ByteReply` over aiohttp's response; it holds a connection until it is closed."""
+class AiohttpStreamedResponse:
+    """A `StreamedResponse` over aiohttp's response; it holds a connection until it is closed."""
 
-    def __init__(self, body: Body, request: Request, attempts: int, release: Callable[[], None]) -> None:
+    def __init__(self, body: ResponseBody, request: Request, attempts: int, release: Callable[[], None]) -> None:
         self.status = body.response.status
         self.headers: Mapping[str, str] = body.response.headers
         self.framing: Framing = body.framing
@@ -136,8 +138,8 @@ class _Stream:
     async def read(self) -> bytes:
         try:
             return await self._body.read()
-        except FAILURES as error:
-            problem = connection_error(error, self._request, self._attempts)
+        except TRANSPORT_EXCEPTIONS as error:
+            problem = error_for_exception(error, self._request, self._attempts)
         raise problem
 
     async def aclose(self) -> None:

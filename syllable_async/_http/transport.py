@@ -13,9 +13,9 @@ import aiohttp
 import attrs
 from yarl import URL
 
-from .._messages import Reply, Request
-from .._retry import Call, Retrier, Retries
-from .._timing import Clock, Limit
+from .._messages import Request, Response
+from .._retry import CallState, Retrier, Retries
+from .._timing import Clock, Timeout
 from ..errors import (
     APIError,
     AuthenticationError,
@@ -23,12 +23,12 @@ from ..errors import (
     SyllableError,
     SyllableTimeoutError,
 )
-from .auth import KEY_HEADER, KeyFunction, KeySource, key_problem
-from .body import Body
-from .connection_errors import FAILURES, connection_error
-from .pool import AS_WE_SAY, Connections
+from .auth import API_KEY_HEADER, KeyFunction, KeySource, api_key_error
+from .body import ResponseBody
+from .connection_errors import TRANSPORT_EXCEPTIONS, error_for_exception
+from .pool import FORCED_REQUEST_OPTIONS, ConnectionPool
 from .requests import _encode
-from .status_errors import status_error
+from .status_errors import error_for_response
 
 MAX_JSON = 64 * 2**20
 MAX_ERROR_BODY = 64 * 2**10
@@ -46,21 +46,21 @@ class Transport:
 
     base: str
     key: KeySource
-    connections: Connections
+    connections: ConnectionPool
     retrier: Retrier
     timeout: float | None
     headers: Mapping[str, str]
     wall_clock: Clock = time.time
 
-    def send(self, request: Request, retries: Retries = None) -> Awaitable[Reply]:
+    def send(self, request: Request, retries: Retries = None) -> Awaitable[Response]:
         """The whole reply of a successful call; anything else is raised."""
-        return self.retrier.using(retries).run(partial(self._attempt, request), request)
+        return self.retrier.with_policy(retries).run(partial(self._attempt, request), request)
 
-    def by(self, retries: Retries) -> Transport:
+    def with_policy(self, retries: Retries) -> Transport:
         """The same with another policy."""
-        return attrs.evolve(self, retrier=self.retrier.using(retries))
+        return attrs.evolve(self, retrier=self.retrier.with_policy(retries))
 
-    async def _attempt(self, request: Request, call: Call) -> Reply:
+    async def _attempt(self, request: Request, call: CallState) -> Response:
         session = self.connections.session()
         outcome = await self.with_key(partial(self._exchange, session, request, call))
         if isinstance(outcome, SyllableError):
@@ -83,39 +83,41 @@ class Transport:
     async def _ask_key(self, source: KeyFunction) -> str:
         answer = source()
         key = await answer if isawaitable(answer) else answer
-        problem = key_problem(key)
+        problem = api_key_error(key)
         if problem is None:
             return key
         del answer, key  # frames show what a wrong key looks like, too
         raise problem
 
     async def _exchange(
-        self, session: aiohttp.ClientSession, request: Request, call: Call, key: str
-    ) -> Reply | SyllableError:
+        self, session: aiohttp.ClientSession, request: Request, call: CallState, key: str
+    ) -> Response | SyllableError:
         """One request and its whole reply, within the attempt's limits."""
-        if not await self.take_slot(self._left(call)):  # pragma: no cover - it is run; Python 3.11's tracer misses it
-            call.connected = False
-            return self.timed_out(request, call, "deadline", call.deadline)
-        limit, seconds = self._limit(call)
+        if not await self.take_slot(
+            self._time_left(call)
+        ):  # pragma: no cover - it is run; Python 3.11's tracer misses it
+            call.may_have_been_sent = False
+            return self._timeout_error(request, call, "deadline", call.deadline)
+        limit, seconds = self._attempt_limit(call)
         started = self.retrier.throttle.clock()
-        call.sent += 1
-        self.connections.enter(call)
-        outcome: Reply | SyllableError
+        call.requests_sent += 1
+        self.connections.mark_sending(call)
+        outcome: Response | SyllableError
         try:
-            with Limit(seconds):
-                outcome = await self._send(session, request, call, key)
+            with Timeout(seconds):
+                outcome = await self._send_and_read(session, request, call, key)
         except TimeoutError:
-            outcome = self.timed_out(request, call, limit, call.deadline if limit == "deadline" else seconds)
-        except FAILURES as error:
-            outcome = connection_error(error, request, call.sent)
+            outcome = self._timeout_error(request, call, limit, call.deadline if limit == "deadline" else seconds)
+        except TRANSPORT_EXCEPTIONS as error:
+            outcome = error_for_exception(error, request, call.requests_sent)
         finally:
             self.connections.slots.release()
-        self.log(request, call, outcome, started)
+        self._log_attempt(request, call, outcome, started)
         return outcome
 
-    async def _send(
-        self, session: aiohttp.ClientSession, request: Request, call: Call, key: str
-    ) -> Reply | SyllableError:
+    async def _send_and_read(
+        self, session: aiohttp.ClientSession, request: Request, call: CallState, key: str
+    ) -> Response | SyllableError:
         response = await session.request(
             request.method,
             self.url(request),
@@ -123,33 +125,35 @@ class Transport:
             data=request.body,
             auto_decompress=True,
             middlewares=self.connections.middlewares,
-            **AS_WE_SAY,
+            **FORCED_REQUEST_OPTIONS,
         )
         if not 200 <= response.status < 300:
-            return await self.failure(response, request, call)
+            return await self.read_error(response, request, call)
         try:
-            body, whole = await Body(response).read_all(MAX_JSON)
+            body, whole = await ResponseBody(response).read_all(MAX_JSON)
         except BaseException:
             response.close()
             raise
         if not whole:
             return ResponseValidationError("reply", "$", f"larger than {MAX_JSON} bytes")
-        return Reply(status=response.status, headers=response.headers, body=body, attempts=call.sent)
+        return Response(status=response.status, headers=response.headers, body=body, attempts=call.requests_sent)
 
     def _request_headers(self, request: Request, key: str) -> dict[str, str]:
         content = {} if request.body is None else {"Content-Type": "application/json"}
-        return {**self.headers, **content, KEY_HEADER: key}
+        return {**self.headers, **content, API_KEY_HEADER: key}
 
-    async def failure(self, response: aiohttp.ClientResponse, request: Request, call: Call) -> APIError:
+    async def read_error(self, response: aiohttp.ClientResponse, request: Request, call: CallState) -> APIError:
         """The error for a reply that is no success. A body that breaks off does not hide the status."""
         body = b""
         try:
-            body, _ = await Body(response).read_all(MAX_ERROR_BODY)
-        except FAILURES:
+            body, _ = await ResponseBody(response).read_all(MAX_ERROR_BODY)
+        except TRANSPORT_EXCEPTIONS:
             pass
         finally:
             response.close()
-        return status_error(request, response.status, response.headers, body, attempts=call.sent, now=self.wall_clock())
+        return error_for_response(
+            request, response.status, response.headers, body, attempts=call.requests_sent, now=self.wall_clock()
+        )
 
     def url(self, request: Request) -> URL:
         """The request's address. Path segments come encoded; the query is encoded here."""
@@ -163,32 +167,41 @@ class Transport:
 
     async def _wait_for_slot(self, seconds: float | None) -> bool:
         try:
-            with Limit(seconds):
+            with Timeout(seconds):
                 return await self.connections.slots.acquire()
         except TimeoutError:
             return False
 
-    def _left(self, call: Call) -> float | None:
+    def _time_left(self, call: CallState) -> float | None:
         return None if call.deadline_at is None else max(0.0, call.deadline_at - self.retrier.throttle.clock())
 
-    def _limit(self, call: Call) -> tuple[str, float | None]:
+    def _attempt_limit(self, call: CallState) -> tuple[str, float | None]:
         """Which limit would end this attempt first, and in how many seconds."""
-        left = self._left(call)
+        left = self._time_left(call)
         if left is None or (self.timeout is not None and self.timeout <= left):
             return "timeout", self.timeout
         return "deadline", left
 
-    def timed_out(self, request: Request, call: Call, limit: str, seconds: float | None) -> SyllableTimeoutError:
+    def _timeout_error(
+        self, request: Request, call: CallState, limit: str, seconds: float | None
+    ) -> SyllableTimeoutError:
         """The error for a limit that has passed."""
-        where = {"method": request.method, "path": request.template}
-        return SyllableTimeoutError(limit, seconds or 0.0, attempts=call.sent, outcome_unknown=call.connected, **where)
+        where = {"method": request.method, "path": request.path_template}
+        return SyllableTimeoutError(
+            limit, seconds or 0.0, attempts=call.requests_sent, outcome_unknown=call.may_have_been_sent, **where
+        )
 
-    def log(self, request: Request, call: Call, outcome: object, started: float) -> None:
+    def _log_attempt(self, request: Request, call: CallState, outcome: object, started: float) -> None:
         """One line an attempt, of nothing that could identify anybody."""
         if not logger.isEnabledFor(logging.DEBUG):
             return
         result = getattr(outcome, "status", None) or type(outcome).__name__
         milliseconds = (self.retrier.throttle.clock() - started) * 1000
         logger.debug(
-            "%s %s: %s in %.1f ms, attempt %d", request.method, request.template, result, milliseconds, call.sent
+            "%s %s: %s in %.1f ms, attempt %d",
+            request.method,
+            request.path_template,
+            result,
+            milliseconds,
+            call.requests_sent,
         )

@@ -10,14 +10,16 @@ from yarl import URL
 
 from ..errors import UntrustedRecordingURLError
 
-_NAME = re.compile(r"[A-Za-z0-9._-]+", re.ASCII)
+_HOST_NAME = re.compile(r"[A-Za-z0-9._-]+", re.ASCII)
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", re.ASCII)
 _HEADER_VALUE = re.compile(r"[\t -~]*", re.ASCII)
-_OWN_HEADERS = frozenset({"syllable-api-key", "host", "content-length", "transfer-encoding", "connection", "cookie"})
+_RESERVED_HEADERS = frozenset(
+    {"syllable-api-key", "host", "content-length", "transfer-encoding", "connection", "cookie"}
+)
 _PORTS = {"https": 443, "http": 80}
 
 
-def check_token(token: object) -> None:
+def check_recording_token(token: object) -> None:
     """A recording's token: some text without control characters; errors never show it."""
     if not isinstance(token, str):
         raise TypeError(f"token must be a str, not {type(token).__name__}")
@@ -32,7 +34,7 @@ def check_headers(headers: Mapping[str, str]) -> dict[str, str]:
             raise TypeError("headers must map str to str")
         if not _HEADER_NAME.fullmatch(name) or not _HEADER_VALUE.fullmatch(value):
             raise ValueError("a header has characters that HTTP does not allow (RFC 9110 §5)")
-        if name.lower() in _OWN_HEADERS:
+        if name.lower() in _RESERVED_HEADERS:
             raise ValueError(f"the header {name} is set by the client itself")
     return dict(headers)
 
@@ -78,7 +80,7 @@ def same_origin(one: URL, other: URL) -> bool:
     return (one.scheme, one.host, one.port) == (other.scheme, other.host, other.port)
 
 
-def own_token(text: str, stream: str) -> str | None:
+def token_of_api_url(text: str, stream: str) -> str | None:
     """The token in a recording's URL that lies on the origin of `stream`, our own endpoint; None: a foreign origin.
 
     Raises:
@@ -110,12 +112,12 @@ def check_recording_url(text: str, allow_hosts: Collection[str]) -> URL:
         return url
     if url.scheme != "https":
         raise UntrustedRecordingURLError("the recording's URL is not https")
-    if _is_literal(url.host) or not _NAME.fullmatch(url.raw_host or ""):
+    if _is_ip_literal(url.host) or not _HOST_NAME.fullmatch(url.raw_host or ""):
         raise UntrustedRecordingURLError("the recording's URL names a literal address")
     return url
 
 
-def _is_literal(host: str) -> bool:
+def _is_ip_literal(host: str) -> bool:
     """An address in any notation that some resolver understands: `::1`, `127.1`, `0x7f000001`, `2130706433`."""
     name = host.rstrip(".").lower()
     last = name.rsplit(".", 1)[-1]

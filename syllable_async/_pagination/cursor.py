@@ -9,7 +9,7 @@ from typing import Self, cast
 
 import attrs
 
-from .._validators import instant
+from .._validators import parse_instant
 from .query import ListQuery
 
 
@@ -57,7 +57,7 @@ class Cursor:
 def fingerprint(query: ListQuery) -> str:
     """What makes two walks the same walk: filters and bounds. Page size and fields may change on the way."""
     pairs = sorted(zip(query.search_fields or (), query.search_field_values or (), strict=True))
-    bounds = [moment and moment.astimezone(UTC).isoformat() for moment in query.bounds()]
+    bounds = [moment and moment.astimezone(UTC).isoformat() for moment in query.time_bounds()]
     return hashlib.sha256(json.dumps([pairs, bounds]).encode()).hexdigest()[:16]
 
 
@@ -72,4 +72,4 @@ def _moment(name: str, value: object) -> datetime | None:
         return None
     if not isinstance(value, str):
         raise ValueError(f"the cursor's {name} is damaged")  # noqa: TRY004 - it is the value of the JSON that is wrong
-    return instant(f"the cursor's {name}", value)
+    return parse_instant(f"the cursor's {name}", value)

@@ -11,7 +11,7 @@ from ..models import Session
 T = TypeVar("T")
 
 
-class Walk(Generic[T]):
+class ResumableIterator(Generic[T]):
     """What all walks share: one task at a time, `async with`, and an end that stays the end.
 
     A failed step leaves the walk where it was, so `anext` again goes on. It is a class and no async generator because
@@ -31,11 +31,11 @@ class Walk(Generic[T]):
             raise StopAsyncIteration
         self._busy = True
         try:
-            return await self._step()
+            return await self._next()
         finally:
             self._busy = False
 
-    async def _step(self) -> T:
+    async def _next(self) -> T:
         raise NotImplementedError  # pragma: no cover - every kind of walk has its own
 
     async def aclose(self) -> None:
@@ -51,7 +51,7 @@ class Walk(Generic[T]):
         await self.aclose()
 
 
-class SessionWalk(Walk[Session]):
+class SessionIterator(ResumableIterator[Session]):
     """A walk that takes sessions in by the page and hands them out one by one."""
 
     def __init__(self, max_items: int | None) -> None:
@@ -61,16 +61,16 @@ class SessionWalk(Walk[Session]):
     async def __anext__(self) -> Session:
         # Rows at hand need no await, so no other task can come between.
         if self._rows and not self._closed:
-            return self._next_row()
+            return self._pop_session()
         return await super().__anext__()
 
     async def _step(self) -> Session:
         while not self._rows:
-            if self._left == 0 or not await self._more() or self._closed:
+            if self._left == 0 or not await self._load_page() or self._closed:
                 raise StopAsyncIteration
-        return self._next_row()
+        return self._pop_session()
 
-    def _next_row(self) -> Session:
+    def _pop_session(self) -> Session:
         row = self._rows.popleft()
         if self._left is not None:
             self._left -= 1
@@ -78,6 +78,6 @@ class SessionWalk(Walk[Session]):
                 self._rows.clear()
         return row
 
-    async def _more(self) -> bool:
+    async def _load_page(self) -> bool:
         """Take the next page in, if there may be one."""
         raise NotImplementedError  # pragma: no cover - every kind of walk has its own

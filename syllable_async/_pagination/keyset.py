@@ -19,14 +19,22 @@ from ..errors import (
 )
 from ..models import ListResponseSession, Session
 from .cursor import Cursor, fingerprint
-from .iterators import SessionWalk
-from .keyset_state import BEGINNING, TICK, Bounds, Key, Seen, Step, earlier
+from .iterators import SessionIterator
+from .keyset_state import (
+    MIN_INSTANT,
+    TIMESTAMP_RESOLUTION,
+    KeysetContext,
+    KeysetState,
+    KeysetStep,
+    RecentIds,
+    instant_before,
+)
 from .query import FetchPage, ListQuery
 
 _log = logging.getLogger(__name__)
 
 
-class SnapshotIterator(SessionWalk):
+class SnapshotIterator(SessionIterator):
     """Sessions, oldest first, each exactly once."""
 
     def __init__(
@@ -42,64 +50,70 @@ class SnapshotIterator(SessionWalk):
         super().__init__(max_items)
         self._fetch_page = fetch_page
         self._query = query
-        self._overlap = max(TICK, timedelta(seconds=overlap))
+        self._overlap = max(TIMESTAMP_RESOLUTION, timedelta(seconds=overlap))
         self._now = now
         self._longest = self._requests = 0
-        self._doubted = False
+        self._rechecking = False
         self._fingerprint = fingerprint(query)
         if cursor is not None and not isinstance(cursor, Cursor):
             raise TypeError(f"cursor must be a Cursor, not {type(cursor).__name__}; see Cursor.from_json")
-        begin, end = query.bounds()
+        begin, end = query.time_bounds()
         self._resume(cursor or Cursor(fingerprint=self._fingerprint, end=end, since=begin))
 
     def _resume(self, cursor: Cursor) -> None:
         if cursor.fingerprint != self._fingerprint:
             raise ValueError("the cursor belongs to a query with other filters or bounds")
         self._end = cursor.end
-        self._reached = cursor.reached
-        self._floor = cursor.since or BEGINNING
-        self._seen = Seen(cursor.known, cursor.reached or BEGINNING)
-        self._next = self._first()
+        self._last_timestamp = cursor.reached
+        self._lower_bound = cursor.since or MIN_INSTANT
+        self._seen = RecentIds(cursor.known, cursor.reached or MIN_INSTANT)
+        self._state = self._first()
 
-    def _first(self) -> Step | None:
+    def _first(self) -> KeysetState | None:
         # A tick early, because the server's start may be exclusive.
-        start = None if self._floor == BEGINNING else earlier(self._floor, TICK)
-        return Key(start, start)
+        start = None if self._lower_bound == MIN_INSTANT else instant_before(self._lower_bound, TIMESTAMP_RESOLUTION)
+        return KeysetStep(start, start)
 
     @property
     def cursor(self) -> Cursor:
         """Where the walk stands, after the last session that it yielded."""
-        floor = self._restart()
+        floor = self._resume_point()
         return Cursor(
             fingerprint=self._fingerprint,
             end=self._end,
-            reached=self._reached,
-            since=None if floor == BEGINNING else floor,
+            reached=self._last_timestamp,
+            since=None if floor == MIN_INSTANT else floor,
             known=self._seen.since(floor),
         )
 
-    def _restart(self) -> datetime:
+    def _resume_point(self) -> datetime:
         """Everything older came already, late sessions aside."""
-        return self._floor if self._reached is None else max(self._floor, earlier(self._reached, self._overlap))
+        return (
+            self._lower_bound
+            if self._last_timestamp is None
+            else max(self._lower_bound, instant_before(self._last_timestamp, self._overlap))
+        )
 
     def _next_row(self) -> Session:
-        row = super()._next_row()
+        row = super()._pop_session()
         self._seen.add(row)
-        self._reached = row.timestamp if self._reached is None else max(self._reached, row.timestamp)
+        self._last_timestamp = (
+            row.timestamp if self._last_timestamp is None else max(self._last_timestamp, row.timestamp)
+        )
         return row
 
     async def _more(self) -> bool:
-        if self._next is None:
+        if self._state is None:
             return False
-        await self._ask(self._next)
+        await self._request(self._state)
         return True
 
-    async def _ask(self, step: Step) -> None:
+    async def _request(self, step: KeysetState) -> None:
         """One request. Whatever is raised here leaves the walk as it was."""
         if self._end is None:
             self._end = self._now()
-        if max(step.start or BEGINNING, self._floor) >= self._end:
-            self._next = None
+        if max(step.start or MIN_INSTANT, self._lower_bound) >= self._end:
+            self._state = None
             return
         limit = step.size or self._query.limit
         query = attrs.evolve(
@@ -107,34 +121,34 @@ class SnapshotIterator(SessionWalk):
         )
         page = await self._fetch_page(query)
         self._requests += 1
-        self._check(page.items)
+        self._check_order_and_ids(page.items)
         counted = page.total_count is not None and page.total_count <= step.offset
-        if not page.items and not counted and not self._doubted:
+        if not page.items and not counted and not self._rechecking:
             # An empty page ends the walk; where the server's own total does not say the same it is asked twice.
-            self._doubted = True
+            self._rechecking = True
             return
-        self._enter(step, page, self._end)
+        self._accept_page(step, page, self._end)
 
-    def _check(self, rows: tuple[Session, ...]) -> None:
+    def _check_order_and_ids(self, rows: tuple[Session, ...]) -> None:
         if not all(row.session_id for row in rows):
             raise PaginationError("a session without an id cannot be told from a repeat", page=self._requests)
         if any(row.timestamp > after.timestamp for row, after in pairwise(rows)):
             raise PaginationError("the server does not honour order_by=timestamp", page=self._requests)
 
-    def _enter(self, step: Step, page: ListResponseSession, end: datetime) -> None:
+    def _accept_page(self, step: KeysetState, page: ListResponseSession, end: datetime) -> None:
         longest = max(self._longest, len(page.items))
         until = step.until
-        following = step.enter(page, Bounds(end, longest, self._overlap, self._requests))
-        self._longest, self._doubted, self._next = longest, False, following
+        following = step.next(page, KeysetContext(end, longest, self._overlap, self._requests))
+        self._longest, self._rechecking, self._state = longest, False, following
         here = set[str | None]()
         for row in page.items:
             fresh = row.session_id not in self._seen and row.session_id not in here
-            if fresh and self._floor <= row.timestamp < end and (until is None or row.timestamp <= until):
+            if fresh and self._lower_bound <= row.timestamp < end and (until is None or row.timestamp <= until):
                 here.add(row.session_id)
                 self._rows.append(row)
         if following is not None and following.start is not None:
-            self._floor = max(self._floor, min(following.start, self._restart()))
-            self._seen.forget_before(self._floor)
+            self._lower_bound = max(self._lower_bound, min(following.start, self._resume_point()))
+            self._seen.forget_before(self._lower_bound)
 
 
 class FollowIterator(SnapshotIterator):
@@ -159,26 +173,26 @@ class FollowIterator(SnapshotIterator):
     def _begin(self) -> None:
         # Each round is a snapshot up to now: a session dated in the future must not carry the walk past the present.
         self._end = None
-        self._floor = self._restart()
-        self._next = self._first()
+        self._floor = self._resume_point()
+        self._state = self._first()
 
     async def _more(self) -> bool:
         wait = self._interval
-        if self._next is not None:
+        if self._state is not None:
             try:
                 return await super()._more()
             except (SyllableConnectionError, APIError) as error:
-                if not _passes(error):
+                if not is_transient(error):
                     raise
                 _log.warning("following goes on in %g s: %s", wait, error)
                 wait = max(wait, getattr(error, "retry_after", None) or 0.0)
         await self._sleep(wait)
-        if self._next is None:
+        if self._state is None:
             self._begin()
         return True
 
 
-def _passes(error: SyllableError) -> bool:
+def is_transient(error: SyllableError) -> bool:
     """Whether the same request may well succeed at the next interval."""
     return isinstance(error, (SyllableConnectionError, RateLimitError, InternalServerError)) or (
         isinstance(error, APIError) and error.status == 408

@@ -3,7 +3,7 @@
 A page that is asked for by offset shifts when rows before it come or go. So these walks ask for page 0 only: ascending
 by timestamp, from shortly before the last timestamp of the page before. One answer is one view of the data, so it holds
 every session from there up to its own last timestamp. Where one timestamp has more sessions than a page can hold,
-offsets are needed after all; `Block` says when they can be believed.
+offsets are needed after all; `TieStep` says when they can be believed.
 """
 
 from __future__ import annotations
@@ -18,25 +18,25 @@ import attrs
 from ..errors import PaginationError
 from ..models import ListResponseSession, Session
 
-TICK = timedelta(microseconds=1)
-MOST_PASSES = 100
-BEGINNING = datetime.min.replace(tzinfo=UTC)
+TIMESTAMP_RESOLUTION = timedelta(microseconds=1)
+MAX_TIE_PASSES = 100
+MIN_INSTANT = datetime.min.replace(tzinfo=UTC)
 
 
-def earlier(moment: datetime, by: timedelta) -> datetime:
+def instant_before(moment: datetime, by: timedelta) -> datetime:
     """That much before, or the beginning of time."""
-    return moment - min(by, moment - BEGINNING)
+    return moment - min(by, moment - MIN_INSTANT)
 
 
 @attrs.frozen
-class Bounds:
+class KeysetContext:
     """What a step needs to know of its walk."""
 
     end: datetime
-    longest: int
+    largest_page: int
     """Rows of the longest page so far: a shorter one was not cut by a clamped limit."""
     overlap: timedelta
-    number: int
+    request_number: int
     """Of the request, for errors."""
 
     def is_last(self, page: ListResponseSession, offset: int = 0) -> bool:
@@ -44,40 +44,44 @@ class Bounds:
         rows = len(page.items)
         if rows and page.items[-1].timestamp >= self.end:
             return True
-        return rows < self.longest and (page.total_count is None or page.total_count <= offset + rows)
+        return rows < self.largest_page and (page.total_count is None or page.total_count <= offset + rows)
 
 
 @attrs.frozen
-class Key:
+class KeysetStep:
     """Ask for the first page from `start` on."""
 
     start: datetime | None
-    reached: datetime | None
+    last_timestamp: datetime | None
     """The last timestamp of the page before: this page must get further, or start later."""
-    again: bool = False
+    is_second_try: bool = False
     page = offset = 0
     size = until = None
 
-    def enter(self, page: ListResponseSession, bounds: Bounds) -> Step | None:
+    def next(self, page: ListResponseSession, bounds: KeysetContext) -> KeysetState | None:
         rows, start = page.items, self.start
         if not rows or bounds.is_last(page):
             return None
         first, last = rows[0].timestamp, rows[-1].timestamp
-        if start is not None and first < start and (self.reached is None or last <= self.reached):
-            raise PaginationError("the server does not honour start_datetime", page=bounds.number)
+        if start is not None and first < start and (self.last_timestamp is None or last <= self.last_timestamp):
+            raise PaginationError("the server does not honour start_datetime", page=bounds.request_number)
         # An eighth of the page at most: where sessions are dense, an overlap of a second would fill the next page.
-        following = earlier(last, max(TICK, min(bounds.overlap, (last - first) / 8)))
+        following = instant_before(last, max(TIMESTAMP_RESOLUTION, min(bounds.overlap, (last - first) / 8)))
         if start is None or following > start:
-            return Key(following, last)
-        if start == last and self.reached is not None and last <= self.reached:
+            return KeysetStep(following, last)
+        if start == last and self.last_timestamp is not None and last <= self.last_timestamp:
             # Nothing but what is done, though start is as late as that: start is inclusive, and the next instant is
             # next. Asked twice, because with an exclusive start that would skip an instant.
-            return Key(last + TICK, last) if self.again else Key(last, last, again=True)
-        return Block(last, bounds.longest)
+            return (
+                KeysetStep(last + TIMESTAMP_RESOLUTION, last)
+                if self.is_second_try
+                else KeysetStep(last, last, is_second_try=True)
+            )
+        return TieStep(last, bounds.largest_page)
 
 
 @attrs.define
-class Block:
+class TieStep:
     """Read all sessions of one instant, page by page, pass after pass.
 
     A pass is believed if no id came twice in it and the next pass has the same ids. Proof: its rows are distinct, and
@@ -86,20 +90,20 @@ class Block:
     inserted among those already read and deleted before the next page hides another, and can do so twice.)
     """
 
-    at: datetime
+    timestamp: datetime
     size: int
     page: int = 0
     passes: int = 1
     ids: set[str] = attrs.Factory(set[str])
-    clean: bool = True
-    believed: set[str] | None = None
+    no_duplicates: bool = True
+    previous_pass: set[str] | None = None
     """The ids of the pass before, if it was clean."""
-    behind: bool = True
+    more_follows: bool = True
     """Whether the pass before found sessions behind the block."""
 
     @property
     def start(self) -> datetime:
-        return earlier(self.at, TICK)
+        return instant_before(self.timestamp, TIMESTAMP_RESOLUTION)
 
     @property
     def offset(self) -> int:
@@ -107,40 +111,42 @@ class Block:
 
     @property
     def until(self) -> datetime:
-        return self.at
+        return self.timestamp
 
-    def enter(self, page: ListResponseSession, bounds: Bounds) -> Step | None:
+    def next(self, page: ListResponseSession, bounds: KeysetContext) -> KeysetState | None:
         rows = page.items
         if rows and rows[0].timestamp < self.start:
-            raise PaginationError("the server does not honour start_datetime", page=bounds.number)
-        here = [row.session_id or "" for row in rows if row.timestamp <= self.at]
+            raise PaginationError("the server does not honour start_datetime", page=bounds.request_number)
+        here = [row.session_id or "" for row in rows if row.timestamp <= self.timestamp]
         new = set(here) - self.ids
-        passed = bool(rows) and rows[-1].timestamp > self.at
+        passed = bool(rows) and rows[-1].timestamp > self.timestamp
         last = not passed and (not rows or bounds.is_last(page, self.offset))
         cut = 0 < len(rows) < self.size and not passed and not last
-        proven = self.believed == self.ids | new
+        proven = self.previous_pass == self.ids | new
         over = passed or last or cut or not new
-        if over and not proven and self.passes == MOST_PASSES:
-            raise PaginationError(f"{MOST_PASSES} passes over one timestamp never agreed", page=bounds.number)
+        if over and not proven and self.passes == MAX_TIE_PASSES:
+            raise PaginationError(
+                f"{MAX_TIE_PASSES} passes over one timestamp never agreed", page=bounds.request_number
+            )
         self.ids |= new
-        self.clean = self.clean and len(new) == len(here) and not cut
+        self.no_duplicates = self.no_duplicates and len(new) == len(here) and not cut
         self.page += 1
         if proven:
-            return Key(self.at, self.at) if self.behind else None
+            return KeysetStep(self.timestamp, self.timestamp) if self.more_follows else None
         return self._again(len(rows) if cut else self.size, behind=not last) if over else self
 
-    def _again(self, size: int, *, behind: bool) -> Block:
-        believed = self.ids if self.clean else None
-        return Block(self.at, size, passes=self.passes + 1, believed=believed, behind=behind)
+    def _again(self, size: int, *, behind: bool) -> TieStep:
+        believed = self.ids if self.no_duplicates else None
+        return TieStep(self.timestamp, size, passes=self.passes + 1, previous_pass=believed, more_follows=behind)
 
 
-Step: TypeAlias = Key | Block
+KeysetState: TypeAlias = KeysetStep | TieStep
 
 
-class Seen:
+class RecentIds:
     """The ids that can come again, oldest first; those before a floor are forgotten."""
 
-    def __init__(self, known: Iterable[str] = (), at: datetime = BEGINNING) -> None:
+    def __init__(self, known: Iterable[str] = (), at: datetime = MIN_INSTANT) -> None:
         self._order = deque((at, session_id) for session_id in known)
         self._ids = {session_id for _, session_id in self._order}
 

@@ -9,13 +9,13 @@ from contextlib import suppress
 import attrs
 
 from ..models import ListResponseSession
-from .iterators import SessionWalk, Walk
-from .offset_state import Ledger
+from .iterators import ResumableIterator, SessionIterator
+from .offset_state import OffsetState
 
 FetchNumber = Callable[[int], Awaitable[ListResponseSession]]
 
 
-class PageIterator(Walk[ListResponseSession]):
+class PageIterator(ResumableIterator[ListResponseSession]):
     """Page after page; rows that were on an earlier page are left out, and an empty page is not yielded."""
 
     def __init__(
@@ -28,41 +28,41 @@ class PageIterator(Walk[ListResponseSession]):
         prefetch: int = 0,
     ) -> None:
         self._fetch = fetch
-        self._ledger = Ledger(first)
+        self._ledger = OffsetState(first)
         self._stop = None if max_pages is None else first + max_pages
-        self._wanted = max_rows
+        self._rows_wanted = max_rows
         self._prefetch = prefetch
         self._tasks: dict[int, asyncio.Task[ListResponseSession]] = {}
 
     @property
     def next_page(self) -> int:
         """The 0-based page that comes next; a later walk can begin there."""
-        return self._ledger.number
+        return self._ledger.next_page
 
     async def _step(self) -> ListResponseSession:
         ledger = self._ledger
-        while not ledger.ended and ledger.number != self._stop and self._wanted != 0:
-            page = await (self._from_flight() if self._prefetch else self._fetch(ledger.number))
+        while not ledger.ended and ledger.next_page != self._stop and self._rows_wanted != 0:
+            page = await (self._await_prefetched() if self._prefetch else self._fetch(ledger.next_page))
             if self._closed:
                 break
-            items = ledger.enter(page)
-            if self._wanted is not None:
-                self._wanted = max(0, self._wanted - len(items))
-            self._fly()
+            items = ledger.accept_page(page)
+            if self._rows_wanted is not None:
+                self._rows_wanted = max(0, self._rows_wanted - len(items))
+            self._schedule_prefetch()
             if items:
                 return page if items is page.items else attrs.evolve(page, items=items)
         await self.aclose()
         raise StopAsyncIteration
 
-    async def _from_flight(self) -> ListResponseSession:
-        number = self._ledger.number
-        self._fly()
+    async def _await_prefetched(self) -> ListResponseSession:
+        number = self._ledger.next_page
+        self._schedule_prefetch()
         task = self._tasks[number]
         # Waiting for the task and not awaiting it: cancelling this step must not cancel the page.
         await asyncio.wait((task,))
-        if self._ledger.known_end is not None and _has_rows(task) and not self._closed:
+        if self._ledger.expected_end is not None and _has_rows(task) and not self._closed:
             # The page is at hand, so the next request leaves before the caller works on it: 3 % of a walk's time.
-            self._fly(ahead=1)
+            self._schedule_prefetch(ahead=1)
             await asyncio.sleep(0)
         if self._closed:
             raise StopAsyncIteration
@@ -70,32 +70,32 @@ class PageIterator(Walk[ListResponseSession]):
         del self._tasks[number]
         return task.result()
 
-    def _fly(self, ahead: int = 0) -> None:
+    def _schedule_prefetch(self, ahead: int = 0) -> None:
         """Have the next pages in flight, as many as asked for and never past an end that is known."""
         ledger = self._ledger
-        if ledger.ended or self._wanted == 0 or not self._prefetch:
-            self._cancel()
+        if ledger.ended or self._rows_wanted == 0 or not self._prefetch:
+            self._cancel_prefetch()
             return
-        ends = [ledger.number + ahead + (self._prefetch if ledger.longest else 1)]
-        if ledger.known_end is not None:
-            ends.append(max(ledger.known_end, ledger.number + 1))
-        if self._wanted is not None and ledger.longest:
-            ends.append(ledger.number - (-self._wanted // ledger.longest))
+        ends = [ledger.next_page + ahead + (self._prefetch if ledger.largest_page else 1)]
+        if ledger.expected_end is not None:
+            ends.append(max(ledger.expected_end, ledger.next_page + 1))
+        if self._rows_wanted is not None and ledger.largest_page:
+            ends.append(ledger.next_page - (-self._rows_wanted // ledger.largest_page))
         if self._stop is not None:
             ends.append(self._stop)
-        for number in range(ledger.number, min(ends)):
+        for number in range(ledger.next_page, min(ends)):
             if number not in self._tasks:
                 self._tasks[number] = task = asyncio.create_task(_call(self._fetch, number))
-                task.add_done_callback(_retrieve)
+                task.add_done_callback(_consume_exception)
 
-    def _cancel(self) -> None:
+    def _cancel_prefetch(self) -> None:
         for task in self._tasks.values():
             task.cancel()
 
     async def aclose(self) -> None:
         """End the walk: pages in flight are cancelled and awaited. Can be called twice."""
         await super().aclose()
-        self._cancel()
+        self._cancel_prefetch()
         if self._tasks:
             await asyncio.wait(self._tasks.values())
             self._tasks.clear()
@@ -103,14 +103,14 @@ class PageIterator(Walk[ListResponseSession]):
     def __del__(self) -> None:
         # `async for … break` calls no aclose: what is in flight ends with the iterator.
         for task in self._tasks.values():
-            _cancel_from_anywhere(task)
+            _cancel_threadsafe(task)
 
 
 async def _call(fetch: FetchNumber, number: int) -> ListResponseSession:
     return await fetch(number)
 
 
-def _cancel_from_anywhere(task: asyncio.Task[ListResponseSession]) -> None:
+def _cancel_threadsafe(task: asyncio.Task[ListResponseSession]) -> None:
     """Cancel from where a collector may run: any thread, any time, even after the loop."""
     loop = task.get_loop()
     with suppress(RuntimeError):
@@ -125,13 +125,13 @@ def _has_rows(task: asyncio.Task[ListResponseSession]) -> bool:
     return not task.cancelled() and task.exception() is None and bool(task.result().items)
 
 
-def _retrieve(task: asyncio.Task[ListResponseSession]) -> None:
+def _consume_exception(task: asyncio.Task[ListResponseSession]) -> None:
     """Look at the exception, so that a page nobody came for is not reported as forgotten."""
     if not task.cancelled():
         task.exception()
 
 
-class ItemIterator(SessionWalk):
+class ItemIterator(SessionIterator):
     """Session after session, in the server's order."""
 
     def __init__(self, pages: PageIterator, max_items: int | None = None) -> None:

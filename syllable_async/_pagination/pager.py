@@ -90,7 +90,7 @@ class Pager:
 
     def _pages(self, *, max_pages: int | None = None, max_rows: int | None = None, prefetch: int) -> PageIterator:
         at_least(0, "prefetch", prefetch)
-        query, fetch_page = self._query.for_walk(), self._fetch_page
+        query, fetch_page = self._query.for_iteration(), self._fetch_page
         return PageIterator(
             lambda number: fetch_page(attrs.evolve(query, page=number)),
             query.page or 0,
@@ -125,7 +125,7 @@ class Pager:
         at_least(0, "max_items", max_items)
         return SnapshotIterator(
             self._fetch_page,
-            self._query.for_walk_by_key(),
+            self._query.for_keyset(),
             cursor=cursor,
             max_items=max_items,
             overlap=seconds("overlap", overlap),
@@ -152,7 +152,7 @@ class Pager:
             raise ValueError("end_datetime has no meaning for a walk that does not end")
         return FollowIterator(
             self._fetch_page,
-            self._query.for_walk_by_key(),
+            self._query.for_keyset(),
             cursor=cursor,
             interval=seconds("interval", interval),
             overlap=seconds("overlap", overlap),

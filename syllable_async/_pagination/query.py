@@ -8,12 +8,20 @@ from typing import Self
 
 import attrs
 
-from .._validators import _iso, _known_instant, _moment, _string, _strings, at_least, instant
+from .._validators import (
+    _known_instant,
+    at_least,
+    check_datetime,
+    check_string,
+    check_strings,
+    format_datetime,
+    parse_instant,
+)
 from ..models import ListResponseSession
 
-PAGE_SIZE = 100
+DEFAULT_PAGE_SIZE = 100
 """What a walk asks for when the caller names no `limit`; the API's own default of 25 costs four times the requests."""
-NEEDED = ("timestamp", "session_id")
+REQUIRED_FIELDS = ("timestamp", "session_id")
 """Fields that a walk cannot do without: the schema requires the one, and repeats are known by the other."""
 
 
@@ -32,7 +40,7 @@ class ListQuery:
     end_datetime: datetime | str | None = None
 
     @classmethod
-    def make(
+    def from_arguments(
         cls,
         *,
         page: int | None = None,
@@ -52,11 +60,14 @@ class ListQuery:
             ValueError: a negative number, a datetime without an offset, a start after its end, or search fields and
                 values that do not correspond one to one.
         """
-        names, values = _strings("search_fields", search_fields), _strings("search_field_values", search_field_values)
+        names, values = (
+            check_strings("search_fields", search_fields),
+            check_strings("search_field_values", search_field_values),
+        )
         if len(names or ()) != len(values or ()):
             raise ValueError("search_fields and search_field_values must correspond one to one")
-        _moment("start_datetime", start_datetime)
-        _moment("end_datetime", end_datetime)
+        check_datetime("start_datetime", start_datetime)
+        check_datetime("end_datetime", end_datetime)
         if start_datetime is not None and end_datetime is not None:
             start, end = _known_instant(start_datetime), _known_instant(end_datetime)
             if start is not None and end is not None and start > end:
@@ -66,14 +77,14 @@ class ListQuery:
             at_least(0, "limit", limit),
             names,
             values,
-            _string("order_by", order_by),
-            _string("order_by_direction", order_by_direction),
-            _strings("fields", fields),
+            check_string("order_by", order_by),
+            check_string("order_by_direction", order_by_direction),
+            check_strings("fields", fields),
             start_datetime,
             end_datetime,
         )
 
-    def pairs(self) -> list[tuple[str, str]]:
+    def to_query_items(self) -> list[tuple[str, str]]:
         """The query's wire form: a list is a repeated key, a datetime ISO 8601 with its offset."""
         pairs: list[tuple[str, str]] = []
         if self.page is not None:
@@ -90,33 +101,33 @@ class ListQuery:
         if self.fields is not None:
             pairs += [("fields", name) for name in self.fields]
         if self.start_datetime is not None:
-            pairs.append(("start_datetime", _iso(self.start_datetime)))
+            pairs.append(("start_datetime", format_datetime(self.start_datetime)))
         if self.end_datetime is not None:
-            pairs.append(("end_datetime", _iso(self.end_datetime)))
+            pairs.append(("end_datetime", format_datetime(self.end_datetime)))
         return pairs
 
-    def for_walk(self) -> ListQuery:
+    def for_iteration(self) -> ListQuery:
         """The same with a page size, and with the fields that a walk needs."""
         if self.limit == 0:
             raise ValueError("limit=0 asks for pages without sessions, so a walk would never get on")
-        limit = PAGE_SIZE if self.limit is None else self.limit
-        fields = self.fields and self.fields + tuple(name for name in NEEDED if name not in self.fields)
+        limit = DEFAULT_PAGE_SIZE if self.limit is None else self.limit
+        fields = self.fields and self.fields + tuple(name for name in REQUIRED_FIELDS if name not in self.fields)
         return attrs.evolve(self, limit=limit, fields=fields)
 
-    def for_walk_by_key(self) -> ListQuery:
+    def for_keyset(self) -> ListQuery:
         """The same by ascending timestamp, with bounds that can be compared."""
         if self.page:
             raise ValueError("a walk by key has no pages to begin at; start_datetime or a cursor says where")
         if self.order_by not in {None, "timestamp"} or self.order_by_direction not in {None, "asc"}:
             raise ValueError("a walk by key goes by ascending timestamp; order_by and order_by_direction must agree")
-        return attrs.evolve(self.for_walk(), order_by="timestamp", order_by_direction="asc")
+        return attrs.evolve(self.for_iteration(), order_by="timestamp", order_by_direction="asc")
 
-    def bounds(self) -> tuple[datetime | None, datetime | None]:
+    def time_bounds(self) -> tuple[datetime | None, datetime | None]:
         """Start and end as moments that can be compared; `ValueError` where a string is none."""
         start, end = self.start_datetime, self.end_datetime
         return (
-            None if start is None else instant("start_datetime", start),
-            None if end is None else instant("end_datetime", end),
+            None if start is None else parse_instant("start_datetime", start),
+            None if end is None else parse_instant("end_datetime", end),
         )
 
 

@@ -8,8 +8,8 @@ import attrs
 
 from .._validators import at_least
 from ..errors import PaginationError
-from .iterators import Walk
-from .keyset_state import TICK, earlier
+from .iterators import ResumableIterator
+from .keyset_state import TIMESTAMP_RESOLUTION, instant_before
 from .query import FetchPage, ListQuery
 
 SLACK = 1000
@@ -26,7 +26,7 @@ class TimeWindow:
     """Sessions that the server counted in it, and perhaps some on its edges: never fewer than there were."""
 
 
-class WindowIterator(Walk[TimeWindow]):
+class WindowIterator(ResumableIterator[TimeWindow]):
     """Consecutive windows that leave nothing of the span out."""
 
     def __init__(self, fetch_page: FetchPage, start: datetime, end: datetime, max_sessions: int) -> None:
@@ -44,7 +44,7 @@ class WindowIterator(Walk[TimeWindow]):
             start, end = self._spans[-1]
             count = await self._count(start, end)
             self._whole = max(self._whole, count)
-            if count > self._most and end - start > TICK:
+            if count > self._most and end - start > TIMESTAMP_RESOLUTION:
                 self._spans.pop()
                 middle = start + (end - start) / 2
                 self._spans += [(middle, end), (start, middle)]
@@ -77,7 +77,9 @@ class WindowIterator(Walk[TimeWindow]):
 
     async def _count(self, start: datetime, end: datetime) -> int:
         # A tick early, because the server's start may be exclusive; its end may be inclusive, which counts too many.
-        page = await self._fetch_page(ListQuery(page=0, limit=1, start_datetime=earlier(start, TICK), end_datetime=end))
+        page = await self._fetch_page(
+            ListQuery(page=0, limit=1, start_datetime=instant_before(start, TIMESTAMP_RESOLUTION), end_datetime=end)
+        )
         self._requests += 1
         if page.total_count is None:
             raise PaginationError("the server does not count, so no windows can be found", page=self._requests)
@@ -96,7 +98,7 @@ def windows(fetch_page: FetchPage, start: datetime | str, end: datetime | str, m
         ValueError: a bound without an offset, a start after its end, or `max_sessions` below 1.
     """
     at_least(1, "max_sessions", max_sessions)
-    first, last = ListQuery.make(start_datetime=start, end_datetime=end).bounds()
+    first, last = ListQuery.from_arguments(start_datetime=start, end_datetime=end).time_bounds()
     if first is None or last is None:
         raise TypeError("windows need both a start and an end")
     return WindowIterator(fetch_page, first.astimezone(UTC), last.astimezone(UTC), max_sessions)

@@ -22,16 +22,16 @@ from typing import Self
 
 import attrs
 
-from .filenames import extension
+from .filenames import recording_extension
 from .resume import Verified
 
 BLOCK = 2**20
 """Bytes handed to the thread at a time."""
-FEW = 64
+MAX_SEPARATE_CHUNKS = 64
 """Chunks of a block that are written one by one; to join large ones costs more than the calls do."""
-IN_FLIGHT = 3
+MAX_PENDING_BLOCKS = 3
 """Blocks that may wait for the thread, so that memory stays small and the socket busy."""
-SYNC_EACH = 32 * 2**20
+SYNC_INTERVAL = 32 * 2**20
 """Bytes after which the disk is told to begin, so that the last fsync finds little left."""
 
 _FLAGS = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
@@ -70,7 +70,7 @@ class PartFile:
         """Open `.part`, so that a place that cannot be written to is found out before anything is asked for."""
         directory, name = self._given, self._name
         if not directory.is_dir():
-            self._target = _checked(self._given, overwrite=self._overwrite)
+            self._target = _check_target(self._given, overwrite=self._overwrite)
             directory, name = self._target.parent, self._target.name
         part = directory / f"{name[:48]}.{secrets.token_hex(8)}.part"
         self._fd = os.open(part, _FLAGS, 0o600)
@@ -78,13 +78,13 @@ class PartFile:
 
     def write(self, chunks: list[bytes]) -> None:
         """Append, hash, and let the disk begin now and then."""
-        if self._target is None or len(chunks) > FEW:
+        if self._target is None or len(chunks) > MAX_SEPARATE_CHUNKS:
             chunks = [b"".join(chunks)]
         if self._target is None:
-            self._name_by(chunks[0])
+            self._choose_name(chunks[0])
         for chunk in chunks:
             self._append(chunk)
-        if self._unsynced >= SYNC_EACH and (self._syncing is None or self._syncing.done()):
+        if self._unsynced >= SYNC_INTERVAL and (self._syncing is None or self._syncing.done()):
             self._unsynced = 0
             self._syncing = self._syncer.submit(getattr(os, "fdatasync", os.fsync), self._fd)
 
@@ -97,14 +97,14 @@ class PartFile:
 
     def publish(self) -> Path:
         """Make it last, then give it its final name in one step."""
-        target = self._target or self._name_by(b"")
+        target = self._target or self._choose_name(b"")
         if self._part is None:
             raise FileNotFoundError(errno.ENOENT, "the part file is gone", str(target))
         if self._syncing is not None:
             self._syncing.result()
         os.fsync(self._fd)
         self._close()
-        _checked(target, overwrite=self._overwrite)
+        _check_target(target, overwrite=self._overwrite)
         if self._overwrite:
             self._part.replace(target)
         else:
@@ -122,9 +122,9 @@ class PartFile:
                 self._part.unlink()
         self._part = None
 
-    def _name_by(self, head: bytes) -> Path:
-        name = self._name + extension(self.content_type, head)
-        self._target = _checked(self._given / name, overwrite=self._overwrite)
+    def _choose_name(self, head: bytes) -> Path:
+        name = self._name + recording_extension(self.content_type, head)
+        self._target = _check_target(self._given / name, overwrite=self._overwrite)
         return self._target
 
     def _close(self) -> None:
@@ -134,7 +134,7 @@ class PartFile:
             os.close(fd)
 
 
-def _checked(target: Path, *, overwrite: bool) -> Path:
+def _check_target(target: Path, *, overwrite: bool) -> Path:
     """The target, unless what stands there must not be replaced."""
     try:
         mode = target.lstat().st_mode
@@ -159,7 +159,7 @@ def _sync_directory(directory: Path) -> None:
         os.close(fd)
 
 
-class Writer:
+class PartFileWriter:
     """The loop's side: gathers chunks into blocks and keeps few of them in flight."""
 
     def __init__(self, path: str | os.PathLike[str], name: str, *, overwrite: bool) -> None:
@@ -173,45 +173,45 @@ class Writer:
         try:
             await asyncio.wrap_future(self._thread.submit(self.file.create))
         except BaseException:
-            await self._leave()
+            await self._discard()
             raise
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self._leave()
+        await self._discard()
 
     async def add(self, chunk: bytes) -> None:
         """Take a chunk; waits only while the thread is behind."""
         self._chunks.append(chunk)
         self._size += len(chunk)
         if self._size >= BLOCK:
-            await self._wait(IN_FLIGHT - 1)
-            self._hand_over()
+            await self._drain(MAX_PENDING_BLOCKS - 1)
+            self._submit_block()
 
     async def digest(self) -> bytes:
         """The sha256 of everything added so far."""
-        self._hand_over()
-        await self._wait(0)
+        self._submit_block()
+        await self._drain(0)
         return self.file.sha256.digest()
 
     async def publish(self) -> Path:
         """Write the rest and put the file in place; gives back its final path."""
-        self._hand_over()
-        await self._wait(0)
+        self._submit_block()
+        await self._drain(0)
         return await asyncio.wrap_future(self._thread.submit(self.file.publish))
 
-    def _hand_over(self) -> None:
+    def _submit_block(self) -> None:
         if self._size:
             chunks, self._chunks, self._size = self._chunks, [], 0
             self._pending.append(self._thread.submit(self.file.write, chunks))
 
-    async def _wait(self, left: int) -> None:
+    async def _drain(self, left: int) -> None:
         while len(self._pending) > left:
             await asyncio.wrap_future(self._pending.popleft())
 
-    async def _leave(self) -> None:
+    async def _discard(self) -> None:
         """Wait for the thread, cancelled or not: only then may the descriptor be closed."""
         for block in self._pending:
             block.cancel()

@@ -28,7 +28,7 @@ _MAGIC = {
 }
 
 
-def stem(session_id: str, index: int) -> str:
+def recording_stem(session_id: str, index: int) -> str:
     """A file name without extension for the n-th recording of a session; different ids never share one."""
     safe = re.sub(r"[^A-Za-z0-9_-]", "_", session_id)[:100]
     if safe != session_id:
@@ -36,7 +36,7 @@ def stem(session_id: str, index: int) -> str:
     return f"{safe}-{index}"
 
 
-def extension(content_type: str | None, head: bytes) -> str:
+def recording_extension(content_type: str | None, head: bytes) -> str:
     """By the content type; where that says nothing about audio, by the first bytes."""
     known = _TYPES.get((content_type or "").partition(";")[0].strip().lower())
     if known is not None:

@@ -15,7 +15,7 @@ from typing import Literal, Protocol
 
 import attrs
 
-from .._messages import ByteReply, Framing
+from .._messages import Framing, StreamedResponse
 from ..errors import RecordingChangedError, RecordingError
 
 Verified = Literal["length", "chunked", "none"]
@@ -44,13 +44,13 @@ _PART = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18})", re.ASCII | re.IGNO
 _UNSATISFIED = re.compile(r"bytes \*/(\d{1,18})", re.ASCII | re.IGNORECASE)
 
 
-def strong(etag: str | None) -> str | None:
+def strong_etag(etag: str | None) -> str | None:
     """The ETag if it is a strong validator (RFC 9110 §8.8.3) that can safely be sent back, else None."""
     return etag if etag is not None and _STRONG.fullmatch(etag) else None
 
 
 @attrs.frozen(kw_only=True)
-class Held:
+class Delivered:
     """What is certain about a recording: how much of it was delivered, and as part of what."""
 
     offset: int = 0
@@ -60,10 +60,10 @@ class Held:
 
 
 @attrs.frozen(kw_only=True)
-class Ask:
+class RangeRequest:
     """One request: from `start` to the end, as a range or not."""
 
-    held: Held
+    held: Delivered
     start: int = 0
     ranged: bool = False
 
@@ -75,20 +75,20 @@ class Ask:
         return {"Range": f"bytes={self.start}-", "If-Range": self.held.etag}
 
 
-def ask(held: Held, overlap: int, *, ranged: bool) -> Ask:
+def next_request(held: Delivered, overlap: int, *, ranged: bool) -> RangeRequest:
     """What to ask for next; `overlap` bytes are asked for again, all of them where parts cannot be trusted."""
     if not ranged or held.etag is None:
-        return Ask(held=held)
-    return Ask(held=held, start=max(0, held.offset - overlap), ranged=True)
+        return RangeRequest(held=held)
+    return RangeRequest(held=held, start=max(0, held.offset - overlap), ranged=True)
 
 
-def shrink(overlap: int, compared: int) -> int:
+def smaller_overlap(overlap: int, compared: int) -> int:
     """The overlap to try after a cut inside it, so that a connection of the same length would bring something new."""
     return max(SMALLEST_OVERLAP, compared // 2) if compared else overlap
 
 
 @attrs.frozen(kw_only=True)
-class Offer:
+class BodySpan:
     """What an answer says it brings. `end` is where its bytes stop, None when only the body's end can tell."""
 
     start: int
@@ -98,7 +98,7 @@ class Offer:
     framing: Framing
 
 
-def judge(asked: Ask, reply: ByteReply) -> Offer | None:
+def span_of(asked: RangeRequest, reply: StreamedResponse) -> BodySpan | None:
     """What a reply offers; None refuses it, and the next request must be without Range.
 
     Raises:
@@ -109,35 +109,37 @@ def judge(asked: Ask, reply: ByteReply) -> Offer | None:
         raise RecordingError("the server encoded the recording although it was asked not to")
     if reply.status == 200:
         total = _length(reply)
-        return Offer(start=0, end=total, total=total, etag=strong(reply.headers.get("ETag")), framing=reply.framing)
+        return BodySpan(
+            start=0, end=total, total=total, etag=strong_etag(reply.headers.get("ETag")), framing=reply.framing
+        )
     if reply.status != 206:
         raise RecordingError(f"HTTP {reply.status} is not the answer to a request for a recording")
-    offer = _part(asked, reply)
+    offer = _partial_span(asked, reply)
     if offer is None and not asked.ranged:
         raise RecordingError("the server sent a part of the recording although all of it was asked for")
     return offer
 
 
-def _length(reply: ByteReply) -> int | None:
+def _length(reply: StreamedResponse) -> int | None:
     value = reply.headers.get("Content-Length", "")
     return int(value) if reply.framing == "length" and value.isascii() and value.isdigit() else None
 
 
-def _part(asked: Ask, reply: ByteReply) -> Offer | None:
+def _partial_span(asked: RangeRequest, reply: StreamedResponse) -> BodySpan | None:
     """A 206 that is exactly what was asked for, of exactly the recording that is held; else None."""
     match = _PART.fullmatch(reply.headers.get("Content-Range", "").strip())
     if match is None or reply.headers.get("Content-Type", "").lower().startswith("multipart/"):
         return None
     start, last, total = map(int, match.groups())
-    etag = strong(reply.headers.get("ETag"))
+    etag = strong_etag(reply.headers.get("ETag"))
     coherent = start == asked.start and start <= last < total and _length(reply) in {None, last - start + 1}
     same = asked.held.offset == 0 or (etag == asked.held.etag and asked.held.total in {None, total})
     if not coherent or not same or total < asked.held.offset:
         return None
-    return Offer(start=start, end=last + 1, total=total, etag=etag, framing=reply.framing)
+    return BodySpan(start=start, end=last + 1, total=total, etag=etag, framing=reply.framing)
 
 
-def whole_at(headers: Mapping[str, str], held: Held) -> bool:
+def is_complete_by_416(headers: Mapping[str, str], held: Delivered) -> bool:
     """Whether a 416 says that all is held; False when it says nothing (RFC 9110 §15.5.17).
 
     Raises:
@@ -151,7 +153,7 @@ def whole_at(headers: Mapping[str, str], held: Held) -> bool:
     return True
 
 
-def ended(held: Held, offer: Offer, position: int) -> Verified | None:
+def completeness(held: Delivered, offer: BodySpan, position: int) -> Verified | None:
     """What a body that ended without an error at `position` proves; None when it was cut short.
 
     Raises:
@@ -166,7 +168,7 @@ def ended(held: Held, offer: Offer, position: int) -> Verified | None:
     return "chunked" if offer.framing == "chunked" else "none"
 
 
-class Tail:
+class TailBuffer:
     """The last bytes delivered, `OVERLAP` of them or all; kept as the chunks that came, not as copies."""
 
     __slots__ = ("_chunks", "_size")
@@ -187,10 +189,10 @@ class Tail:
         return b"".join(self._chunks)[max(0, self._size - min(count, OVERLAP)) :]
 
 
-class Comparison:
+class PrefixCheck:
     """Whether the bytes of an offer are those held, up to where new ones begin."""
 
-    def __init__(self, held: Held, offer: Offer, tail: Tail, digest: bytes | None) -> None:
+    def __init__(self, held: Delivered, offer: BodySpan, tail: TailBuffer, digest: bytes | None) -> None:
         """Decide what has to be equal; `digest` is the sha256 of all that was delivered, where it is known.
 
         Raises:

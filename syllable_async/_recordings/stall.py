@@ -5,54 +5,54 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from .._messages import ByteReply
-from .._timing import _Alarm
+from .._messages import StreamedResponse
+from .._timing import RearmableTimeout
 from ..errors import SyllableTimeoutError
 
-SLOWEST = 1024
+MIN_BYTES_PER_SECOND = 1024
 """Bytes per second, over `RATE_WINDOW` seconds of waiting for the server."""
 RATE_WINDOW = 60.0
 
 
-class Pace:
+class StallDetector:
     """The stall limit. Only time spent waiting for the server counts, not what the caller does between chunks."""
 
     def __init__(self, timeout: float | None, clock: Callable[[], float]) -> None:
         self._timeout = timeout
         self._clock = clock
-        self._alarm = _Alarm()
-        self.restart()
+        self._alarm = RearmableTimeout()
+        self.reset()
 
-    def restart(self) -> None:
+    def reset(self) -> None:
         """Begin a new window: a new connection owes nothing for the old one."""
         self._waited = 0.0
         self._received = 0
-        self._alarm.stop()
+        self._alarm.disarm()
 
-    async def read(self, reply: ByteReply) -> bytes:
+    async def read(self, reply: StreamedResponse) -> bytes:
         """The next bytes of a reply, or `SyllableTimeoutError` if none or too few came."""
         if self._timeout is None:
             return await reply.read()
         began = self._clock()
         alarm = self._alarm
-        task, cancelling = alarm.wait(self._timeout)
+        task, cancelling = alarm.arm(self._timeout)
         chunk = b""
         try:
             chunk = await reply.read()
         except asyncio.CancelledError:
-            if not alarm.rang or task.uncancel() > cancelling:
+            if not alarm.expired or task.uncancel() > cancelling:
                 raise
         finally:
             alarm.task = None
-        if alarm.rang:
+        if alarm.expired:
             raise SyllableTimeoutError("timeout", self._timeout)
         self._waited += self._clock() - began
         self._received += len(chunk)
         if chunk and self._waited >= RATE_WINDOW:
-            self._judge()
+            self._check_rate()
         return chunk
 
-    def _judge(self) -> None:
-        if self._received < SLOWEST * self._waited:
+    def _check_rate(self) -> None:
+        if self._received < MIN_BYTES_PER_SECOND * self._waited:
             raise SyllableTimeoutError("slow-transfer limit (under 1 KiB/s)", RATE_WINDOW)
-        self.restart()
+        self.reset()

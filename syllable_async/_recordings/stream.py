@@ -10,10 +10,10 @@ from types import TracebackType
 from typing import Protocol, Self, TypeVar
 
 from ..errors import APIError, IncompleteRecordingError, RecordingError, SyllableConnectionError
-from .download import MAX_BYTES, Opener, Source
-from .file import SavedRecording, Writer
+from .download import MAX_BYTES, Opener, ResumableDownload
+from .file import PartFileWriter, SavedRecording
 from .resume import Verified
-from .stall import Pace
+from .stall import StallDetector
 
 T = TypeVar("T")
 
@@ -52,7 +52,7 @@ class RecordingStream:
         clock: Callable[[], float] = time.monotonic,
         max_bytes: int = MAX_BYTES,
     ) -> None:
-        self._source = Source(open_, mint, Pace(timeout, clock), max_bytes)
+        self._source = ResumableDownload(open_, mint, StallDetector(timeout, clock), max_bytes)
         self._retrier = retrier
         self._name = name
         self._started = self._busy = False
@@ -89,7 +89,7 @@ class RecordingStream:
         return f"<RecordingStream: {self.bytes_read} of {self.total_bytes or 'unknown'} bytes>"
 
     async def __aenter__(self) -> Self:
-        await self._guarded(self._source.open)
+        await self._exclusively(self._source.open)
         return self
 
     async def __aexit__(
@@ -107,7 +107,7 @@ class RecordingStream:
         if self._started:
             raise RecordingError("a recording can be read once")
         self._started = True
-        return _Chunks(self._next) if chunk_size is None else _Pieces(self._next, chunk_size)
+        return _ChunkIterator(self._next) if chunk_size is None else _FixedSizeIterator(self._next, chunk_size)
 
     async def save(
         self,
@@ -135,8 +135,8 @@ class RecordingStream:
         if inspect.iscoroutinefunction(progress):
             raise TypeError("progress must be a plain function")
         chunks = self.iter_bytes()
-        async with Writer(path, self._name, overwrite=overwrite) as writer, self:
-            self._source.hashed_by(writer.digest)
+        async with PartFileWriter(path, self._name, overwrite=overwrite) as writer, self:
+            self._source.use_digest(writer.digest)
             writer.file.content_type = self.content_type
             async for chunk in chunks:
                 await writer.add(chunk)
@@ -157,15 +157,15 @@ class RecordingStream:
         await self._source.release()
 
     async def _next(self) -> bytes:
-        return await self._guarded(self._source.advance)
+        return await self._exclusively(self._source.read)
 
-    async def _guarded(self, attempt: Callable[[int], Awaitable[T]]) -> T:
+    async def _exclusively(self, attempt: Callable[[int], Awaitable[T]]) -> T:
         """Run under the retry policy; whatever it ends with, nothing stays open and nothing can be read after it."""
         if self._busy or self._source.closed:
             raise RecordingError("the recording is read by another task" if self._busy else "the recording is closed")
         self._busy = True
         try:
-            return await self._run(attempt)
+            return await self._with_retries(attempt)
         except SyllableConnectionError as error:
             failure = error
             await self.aclose()
@@ -174,11 +174,11 @@ class RecordingStream:
             raise
         finally:
             self._busy = False
-        if not self._source.answered:
+        if not self._source.had_response:
             raise failure
         raise self._incomplete(f"the recording was cut off: {failure.reason}") from failure
 
-    async def _run(self, attempt: Callable[[int], Awaitable[T]]) -> T:
+    async def _with_retries(self, attempt: Callable[[int], Awaitable[T]]) -> T:
         """By the policy; but while a connection lasts, chunks cost no policy, and no pause of others holds them up."""
         if not self._source.connected:
             return await self._retrier.run(attempt)
@@ -198,7 +198,7 @@ class RecordingStream:
         return IncompleteRecordingError(message, received=self.bytes_read, total=self.total_bytes)
 
 
-class _Chunks:
+class _ChunkIterator:
     """The bytes in the pieces in which they came."""
 
     def __init__(self, advance: Callable[[], Awaitable[bytes]]) -> None:
@@ -214,7 +214,7 @@ class _Chunks:
         return chunk
 
 
-class _Pieces(_Chunks):
+class _FixedSizeIterator(_ChunkIterator):
     """The bytes in pieces of one size; the last may be shorter."""
 
     def __init__(self, advance: Callable[[], Awaitable[bytes]], size: int) -> None:

@@ -56,19 +56,19 @@ def check_policy(policy: object) -> RetryPolicy | AsyncRetrying:
     raise TypeError(f"retries must be a RetryPolicy or a tenacity AsyncRetrying, not {type(policy).__name__}")
 
 
-def _is_worth(error: SyllableError, rules: RetryPolicy, request: Request) -> bool:
-    return _is_transient(error, rules) and _may_repeat(error, request)
+def should_retry(error: SyllableError, rules: RetryPolicy, request: Request) -> bool:
+    return is_transient(error, rules) and is_safe_to_repeat(error, request)
 
 
-def _is_transient(error: SyllableError, rules: RetryPolicy) -> bool:
+def is_transient(error: SyllableError, rules: RetryPolicy) -> bool:
     if isinstance(error, APIError):
         return error.status in rules.statuses
     return isinstance(error, SyllableConnectionError) and error.transient and getattr(error, "limit", "") != "deadline"
 
 
-def _may_repeat(error: SyllableError, request: Request) -> bool:
+def is_safe_to_repeat(error: SyllableError, request: Request) -> bool:
     """Whether sending again can do no harm: the call is safe to repeat, or it certainly was not acted upon."""
-    if request.repeatable:
+    if request.idempotent:
         return True
     if isinstance(error, APIError):
         return error.status in {429, 503} and error.retry_after is not None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from .._timing import Clock
 
 
-class Throttle:
+class RetryQuota:
     """The brakes that all calls of a client share: a quota of retries, and the pause that a 429 asks for.
 
     The quota ends retry storms: each retry takes 5 of 500, a success gives back what its call took, at least 1. So
@@ -20,14 +20,14 @@ class Throttle:
         self.quota: int = self.CAPACITY
         self.paused_until: float = 0.0
 
-    def take(self) -> bool:
+    def acquire(self) -> bool:
         """Pay for one retry, if there is enough left."""
         if self.quota < self.COST:
             return False
         self.quota -= self.COST
         return True
 
-    def give_back(self, amount: int = 1) -> None:
+    def release(self, amount: int = 1) -> None:
         """A call succeeded."""
         if self.quota < self.CAPACITY:
             self.quota = min(self.CAPACITY, self.quota + amount)

@@ -36,7 +36,7 @@ def source(total: int, delay: float) -> Fetch:
 
 
 async def plain(fetch: Fetch, limit: int, prefetch: int) -> int:
-    return sum([1 async for _ in Pager(fetch, ListQuery.make(limit=limit)).items(prefetch=prefetch)])
+    return sum([1 async for _ in Pager(fetch, ListQuery.from_arguments(limit=limit)).items(prefetch=prefetch)])
 
 
 async def side_by_side(fetch: Fetch, total: int, limit: int, windows: int) -> int:
@@ -44,7 +44,7 @@ async def side_by_side(fetch: Fetch, total: int, limit: int, windows: int) -> in
     cuts = [START + STEP * (total * n // windows) for n in range(windows + 1)]
 
     async def walk(window: TimeWindow) -> int:
-        query = ListQuery.make(start_datetime=window.start, end_datetime=window.end, limit=limit)
+        query = ListQuery.from_arguments(start_datetime=window.start, end_datetime=window.end, limit=limit)
         return sum([1 async for _ in Pager(fetch, query).snapshot()])
 
     pairs = pairwise(cuts)

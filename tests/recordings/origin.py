@@ -77,7 +77,7 @@ class Step:
 
 @attrs.define(slots=True)
 class ScriptedReply:
-    """A `ByteReply` whose body comes in pieces of `piece` bytes."""
+    """A `StreamedResponse` whose body comes in pieces of `piece` bytes."""
 
     status: int
     headers: Mapping[str, str]

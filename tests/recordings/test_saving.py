@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from syllable_async._recordings import file
-from syllable_async._recordings.filenames import extension, stem
+from syllable_async._recordings.filenames import recording_extension, recording_stem
 from syllable_async.errors import IncompleteRecordingError, RecordingError
 from tests.recordings.origin import NOISE, Origin, Step, Version, descriptors, files, stream
 
@@ -294,7 +294,7 @@ async def test_reading_waits_for_a_slow_disk(tmp_path: Path, monkeypatch: pytest
     await gate.reached()
     for _ in range(1000):
         await asyncio.sleep(0)
-    assert recording.bytes_read <= (file.IN_FLIGHT + 1) * BLOCK
+    assert recording.bytes_read <= (file.MAX_PENDING_BLOCKS + 1) * BLOCK
     gate.opened.set()
     assert (await saving).path.read_bytes() == NOISE
 
@@ -316,11 +316,11 @@ async def test_reading_waits_for_a_slow_disk(tmp_path: Path, monkeypatch: pytest
     ],
 )
 def test_the_extension_is_from_a_list(content_type: str | None, head: bytes, expected: str) -> None:
-    assert extension(content_type, head) == expected
+    assert recording_extension(content_type, head) == expected
 
 
 @given(st.text(), st.text(), st.integers(0, 99))
 def test_stems_are_safe_and_never_shared(one: str, other: str, index: int) -> None:
-    assert set(stem(one, index)) <= set("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-")
-    assert len(stem(one, index)) < 120
-    assert (stem(one, index) == stem(other, index)) == (one == other)
+    assert set(recording_stem(one, index)) <= set("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-")
+    assert len(recording_stem(one, index)) < 120
+    assert (recording_stem(one, index) == recording_stem(other, index)) == (one == other)

@@ -51,7 +51,7 @@ class Schedule:
     @property
     def query(self) -> ListQuery:
         start, end = self.span
-        return ListQuery.make(
+        return ListQuery.from_arguments(
             limit=self.limit, start_datetime=None if start is None else at(start), end_datetime=at(end)
         )
 

@@ -10,7 +10,7 @@ from random import Random
 import attrs
 
 from syllable_async._pagination.pager import ListQuery
-from syllable_async._validators import instant
+from syllable_async._validators import parse_instant
 from syllable_async.models import ListResponseSession, Session
 
 EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
@@ -94,10 +94,10 @@ class Source:
     def matching(self, query: ListQuery) -> list[Session]:
         rows = self.rows
         if query.start_datetime is not None:
-            start = instant("start", query.start_datetime)
+            start = parse_instant("start", query.start_datetime)
             rows = [r for r in rows if r.timestamp > start or (r.timestamp == start and not self.after_start)]
         if query.end_datetime is not None:
-            end = instant("end", query.end_datetime)
+            end = parse_instant("end", query.end_datetime)
             rows = [r for r in rows if r.timestamp < end or (r.timestamp == end and not self.before_end)]
         if query.order_by != "timestamp":
             return rows
