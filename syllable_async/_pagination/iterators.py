@@ -64,7 +64,7 @@ class SessionIterator(ResumableIterator[Session]):
             return self._pop_session()
         return await super().__anext__()
 
-    async def _step(self) -> Session:
+    async def _next(self) -> Session:
         while not self._rows:
             if self._left == 0 or not await self._load_page() or self._closed:
                 raise StopAsyncIteration

@@ -94,7 +94,7 @@ class SnapshotIterator(SessionIterator):
             else max(self._lower_bound, instant_before(self._last_timestamp, self._overlap))
         )
 
-    def _next_row(self) -> Session:
+    def _pop_session(self) -> Session:
         row = super()._pop_session()
         self._seen.add(row)
         self._last_timestamp = (
@@ -102,7 +102,7 @@ class SnapshotIterator(SessionIterator):
         )
         return row
 
-    async def _more(self) -> bool:
+    async def _load_page(self) -> bool:
         if self._state is None:
             return False
         await self._request(self._state)
@@ -173,14 +173,14 @@ class FollowIterator(SnapshotIterator):
     def _begin(self) -> None:
         # Each round is a snapshot up to now: a session dated in the future must not carry the walk past the present.
         self._end = None
-        self._floor = self._resume_point()
+        self._lower_bound = self._resume_point()
         self._state = self._first()
 
-    async def _more(self) -> bool:
+    async def _load_page(self) -> bool:
         wait = self._interval
         if self._state is not None:
             try:
-                return await super()._more()
+                return await super()._load_page()
             except (SyllableConnectionError, APIError) as error:
                 if not is_transient(error):
                     raise

@@ -39,7 +39,7 @@ class PageIterator(ResumableIterator[ListResponseSession]):
         """The 0-based page that comes next; a later walk can begin there."""
         return self._ledger.next_page
 
-    async def _step(self) -> ListResponseSession:
+    async def _next(self) -> ListResponseSession:
         ledger = self._ledger
         while not ledger.ended and ledger.next_page != self._stop and self._rows_wanted != 0:
             page = await (self._await_prefetched() if self._prefetch else self._fetch(ledger.next_page))
@@ -143,7 +143,7 @@ class ItemIterator(SessionIterator):
         """The 0-based page that follows the one whose sessions come now; a later walk can begin there."""
         return self._pages.next_page
 
-    async def _more(self) -> bool:
+    async def _load_page(self) -> bool:
         page = await anext(self._pages, None)
         if page is not None:
             self._rows.extend(page.items)

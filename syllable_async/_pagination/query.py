@@ -86,25 +86,25 @@ class ListQuery:
 
     def to_query_items(self) -> list[tuple[str, str]]:
         """The query's wire form: a list is a repeated key, a datetime ISO 8601 with its offset."""
-        pairs: list[tuple[str, str]] = []
+        items: list[tuple[str, str]] = []
         if self.page is not None:
-            pairs.append(("page", str(self.page)))
+            items.append(("page", str(self.page)))
         if self.limit is not None:
-            pairs.append(("limit", str(self.limit)))
+            items.append(("limit", str(self.limit)))
         if self.search_fields is not None and self.search_field_values is not None:
-            pairs += [("search_fields", name) for name in self.search_fields]
-            pairs += [("search_field_values", value) for value in self.search_field_values]
+            items += [("search_fields", name) for name in self.search_fields]
+            items += [("search_field_values", value) for value in self.search_field_values]
         if self.order_by is not None:
-            pairs.append(("order_by", self.order_by))
+            items.append(("order_by", self.order_by))
         if self.order_by_direction is not None:
-            pairs.append(("order_by_direction", self.order_by_direction))
+            items.append(("order_by_direction", self.order_by_direction))
         if self.fields is not None:
-            pairs += [("fields", name) for name in self.fields]
+            items += [("fields", name) for name in self.fields]
         if self.start_datetime is not None:
-            pairs.append(("start_datetime", format_datetime(self.start_datetime)))
+            items.append(("start_datetime", format_datetime(self.start_datetime)))
         if self.end_datetime is not None:
-            pairs.append(("end_datetime", format_datetime(self.end_datetime)))
-        return pairs
+            items.append(("end_datetime", format_datetime(self.end_datetime)))
+        return items
 
     def for_iteration(self) -> ListQuery:
         """The same with a page size, and with the fields that a walk needs."""

@@ -39,7 +39,7 @@ class WindowIterator(ResumableIterator[TimeWindow]):
         self._whole = 0
         self._counted = 0
 
-    async def _step(self) -> TimeWindow:
+    async def _next(self) -> TimeWindow:
         while self._spans:
             start, end = self._spans[-1]
             count = await self._count(start, end)

@@ -15,9 +15,9 @@ from aiohttp import web
 
 from syllable_async import AsyncSyllableClient, RetryPolicy
 from syllable_async.testing import FakeSyllable, Fault, faults
-from tests.faults.instructions import Head, Instruction, Stage, json_reply
-from tests.faults.server import FaultServer
-from tests.faults.wire import Connection
+from tests.fault_server.instructions import Head, Instruction, Stage, json_reply
+from tests.fault_server.server import FaultServer
+from tests.fault_server.wire import Connection
 
 Serve = Callable[[str, str], Awaitable[str]]
 QUICK = RetryPolicy(initial=0, maximum=0, deadline=5)

@@ -5,7 +5,7 @@ import ssl
 import aiohttp
 import pytest
 
-from tests.faults.tls import ca, client_tls, server_tls
+from tests.fault_server.tls import ca, client_tls, server_tls
 
 __all__ = ["ca", "client_tls", "server_tls"]
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from syllable_async._messages import Framing
-from tests.recordings.origin import NOISE, End, Origin, Step, Version, files, read, stream
+from tests.recordings.scripted_origin import NOISE, End, Origin, Step, Version, files, read, stream
 
 DATA = NOISE[:200_000]
 ETAGS = ['"v1"', 'W/"v1"', None]

@@ -1,0 +1,153 @@
+"""Decoding judged by the vendor's pydantic models: what both accept is equal, what they judge differently is listed."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from importlib import import_module
+from typing import Any
+
+import pytest
+from hypothesis import Phase, given, settings
+from hypothesis import strategies as st
+from pydantic import TypeAdapter, ValidationError
+from syllable_sdk import models as vendor
+
+from syllable_async import ResponseValidationError, decode, models
+from tests.client.test_against_vendor import plain
+
+REPLIES: dict[str, tuple[Any, Any]] = {
+    name: (getattr(models, name), getattr(vendor, name))
+    for name in (
+        "ListResponseSession",
+        "Session",
+        "SessionSummaryResponse",
+        "SessionRecordingResponse",
+        "SessionTranscriptionResponse",
+        "InspectLatencyResponse",
+        "SessionTimelineResponse",
+    )
+}
+# What only one of the two accepts: our refusal, or the vendor's, and why it stays so. Ten at the most.
+WE_REFUSE = {
+    r"Expected `(str|int|float|bool)( \| null)?`, got `(str|int|float|bool)`": "pydantic turns text into numbers",
+    r"Expected `datetime( \| null)?`, got `(int|float)`": "pydantic takes numbers for seconds since 1970",
+    r"Invalid RFC3339 encoded datetime": "pydantic takes dates alone and times without seconds",
+    r"Expected `array( \| null)?`, got `(str|int|float|bool)`": "a union of theirs takes text where a list is meant",
+    r"Expected `bool`, got `null`": "the vendor's transcript_complete may be null, the document's may not",
+    r"Expected `\w+ \| null`, got `object`|Object missing required field `provider`": "{} passes for their 'unset'",
+}
+THEY_REFUSE = {
+    "enum": "an enum value that the API adds later lives on with us",
+}
+MOMENTS = st.datetimes().map(lambda moment: moment.isoformat()) | st.sampled_from(
+    ["2026-01-01T10:00:00Z", "2026-01-01T10:00:00+05:30", "2026-01-01 10:00:00.5Z", "2026-01-01", "2026-01-01T10:00Z"]
+)
+TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
+SCALARS: dict[str, st.SearchStrategy[Any]] = {
+    "string": TEXT,
+    "integer": st.integers(-(2**53), 2**53),
+    "number": st.floats(allow_nan=False, allow_infinity=False, width=32) | st.integers(-1000, 1000),
+    "boolean": st.booleans(),
+    "null": st.none(),
+}
+WRONG = st.one_of(*SCALARS.values(), st.just([]), st.just({}), st.sampled_from(["5", "true", "1.5", "new"]))
+
+
+def bodies(schema: dict[str, Any], root: dict[str, Any]) -> st.SearchStrategy[Any]:
+    """JSON that a schema describes."""
+    if "$ref" in schema:
+        name = schema["$ref"].rpartition("/")[2]
+        return st.nothing() if name == "Unset" else bodies(root["$defs"][name], root)
+    if "anyOf" in schema:
+        return st.one_of([bodies(part, root) for part in schema["anyOf"]])
+    if "enum" in schema:
+        return st.sampled_from(schema["enum"])
+    if schema.get("format") == "date-time":
+        return MOMENTS
+    if schema["type"] == "array":
+        return st.lists(bodies(schema["items"], root), max_size=2)
+    if schema["type"] != "object":
+        return SCALARS[schema["type"]]
+    fields = {name: bodies(part, root) for name, part in schema["properties"].items()}
+    required = {name: fields.pop(name) for name in schema.get("required", ())}
+    return st.fixed_dictionaries(required, optional={**fields, "a_new_field": WRONG})
+
+
+def spots(value: Any) -> list[tuple[Any, Any]]:
+    """Every place in a JSON value, as a container and a key."""
+    keys: Any = list(value) if hasattr(value, "keys") else range(len(value)) if hasattr(value, "append") else ()
+    return [spot for key in keys for spot in [(value, key), *spots(value[key])]]
+
+
+def verdict(function: Any, *args: Any) -> tuple[Any, Exception | None]:
+    try:
+        return plain(function(*args)), None
+    except (ResponseValidationError, ValidationError, ValueError) as error:
+        return None, error
+
+
+UNMARSHAL: Any = import_module("syllable_sdk.utils").unmarshal_json
+SEEN: set[str] = set()
+
+
+def judge(name: str, body: Any) -> None:
+    ours, theirs = REPLIES[name]
+    text = json.dumps(body)
+    mine, my_error = verdict(decode, text.encode(), ours)
+    other, their_error = verdict(UNMARSHAL, text, theirs)
+    if my_error is None and their_error is None:
+        assert mine == other
+    elif my_error is not None and their_error is None:
+        assert isinstance(my_error, ResponseValidationError)
+        reason = next((why for pattern, why in WE_REFUSE.items() if re.fullmatch(pattern, my_error.problem)), None)
+        assert reason is not None, f"we alone refuse: {my_error}"
+        SEEN.add(reason)
+    elif their_error is not None and my_error is None:
+        assert isinstance(their_error, ValidationError)
+        kinds = {error["type"] for error in their_error.errors()} - {"model_type", "model_attributes_type"}
+        assert kinds <= set(THEY_REFUSE), f"they alone refuse: {their_error}"
+        SEEN.update(THEY_REFUSE[kind] for kind in kinds)
+
+
+@pytest.mark.parametrize("name", REPLIES)
+def test_both_clients_read_the_same_in_a_reply(name: str, counted: Callable[[str, int], None]) -> None:
+    schema = TypeAdapter(REPLIES[name][1]).json_schema()
+
+    @settings(max_examples=150, phases=[Phase.generate])
+    @given(st.data())
+    def each(data: st.DataObject) -> None:
+        body = data.draw(bodies(schema, schema))
+        judge(name, body)
+        places = spots(body)
+        if places:  # and once more with something in it that is not as it should be
+            container, key = data.draw(st.sampled_from(places))
+            container[key] = data.draw(WRONG)
+            judge(name, body)
+        counted("replies read by both clients", 1 + bool(places))
+
+    each()
+
+
+CASES: list[tuple[str, str, Any]] = [
+    ("we", "pydantic turns text into numbers", {"timestamp": "2026-01-01T10:00:00Z", "duration": "5"}),
+    ("we", "pydantic takes numbers for seconds since 1970", {"timestamp": 5}),
+    ("we", "pydantic takes dates alone and times without seconds", {"timestamp": "2026-01-01"}),
+]
+
+
+def test_the_list_of_differences_is_short_and_each_is_real() -> None:
+    assert len(WE_REFUSE) + len(THEY_REFUSE) <= 10
+    for _, why, body in CASES:
+        SEEN.clear()
+        judge("Session", body)
+        assert {why} == SEEN
+    SEEN.clear()
+    judge(
+        "SessionTranscriptionResponse",
+        {"session_id": "", "transcription": [], "actions": [], "transcript_complete": None},
+    )
+    event = {"kind": "new", "timestamp": "2026-01-01T10:00:00Z", "offset": "0"}
+    judge("SessionTimelineResponse", {"session_id": "", "events": [event]})
+    assert {WE_REFUSE["Expected `bool`, got `null`"], THEY_REFUSE["enum"]} <= SEEN

@@ -1,0 +1,16 @@
+"""All cells."""
+
+from __future__ import annotations
+
+from tests.fault_matrix import arguments, bodies, connections, lifecycle, redirects, statuses
+from tests.fault_matrix.cell import Cell
+from tests.fault_server.tls import BAD_CERTIFICATES
+
+CELLS: tuple[Cell, ...] = (
+    *statuses.cells(),
+    *connections.cells(BAD_CERTIFICATES),
+    *bodies.cells(),
+    *redirects.cells(),
+    *arguments.cells(),
+    *lifecycle.cells(),
+)

@@ -1,3 +1,0 @@
-from tests.faults.tls import ca, client_tls, server_tls
-
-__all__ = ["ca", "client_tls", "server_tls"]

@@ -1,0 +1,292 @@
+"""What walks promise, over stories that hypothesis makes up; the naive walker shows that the stories have teeth."""
+
+from __future__ import annotations
+
+import asyncio
+import warnings
+from collections import Counter
+from collections.abc import Callable
+from random import Random
+
+import attrs
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from syllable_async._pagination.pager import Cursor, ListQuery, Pager, SnapshotIterator, TimeWindow, windows
+from syllable_async.errors import PaginationDriftWarning, PaginationError
+from syllable_async.models import Session
+
+from .paged_source import Source, UnavailableError, at, ids, sessions
+from .schedules import TOTALS, Schedule, World, drawn, naive, outcome, patient, schedules
+
+few = settings(derandomize=True, max_examples=120, deadline=None, database=None)
+many = settings(
+    max_examples=5_000,
+    deadline=None,
+    database=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
+)
+
+
+async def snapshot(world: World) -> list[Session]:
+    """A walk that is thrown away at every stop, to go on from its cursor's JSON."""
+    story, rows, cursor = world.schedule, list[Session](), None
+    for most in [*sorted(story.stops), None]:
+        walk = Pager(world, story.query).snapshot(cursor, overlap=story.overlap)
+        if await stubborn(walk, rows, most):
+            break
+        cursor = Cursor.from_json(walk.cursor.to_json())
+    return rows
+
+
+async def stubborn(walk: SnapshotIterator, rows: list[Session], most: int | None) -> bool:
+    """As `patient`, and past an answer to another question, which the walk refuses."""
+    while True:
+        try:
+            return await patient(walk, rows, most)
+        except PaginationError as error:
+            if "does not honour start_datetime" not in str(error):
+                raise
+
+
+def exact(story: Schedule) -> None:
+    try:
+        lost, doubled, _ = outcome(story, snapshot)
+    except PaginationError as error:
+        refused(story, error)
+    else:
+        assert (lost, doubled) == (set(), set())
+
+
+def refused(story: Schedule, error: PaginationError) -> None:
+    """Only a block wider than a page, in another order at each request, may never be read twice alike."""
+    if story.shuffled is None or "never agreed" not in str(error):
+        raise error
+
+
+@few
+@given(schedules())
+def test_a_snapshot_loses_and_doubles_nothing(story: Schedule) -> None:
+    exact(story)
+
+
+@pytest.mark.long
+@many
+@given(schedules())
+def test_a_snapshot_loses_and_doubles_nothing_at_length(story: Schedule) -> None:
+    exact(story)
+
+
+@pytest.mark.parametrize("count", [300, pytest.param(30_000, marks=pytest.mark.long)])
+def test_a_snapshot_loses_and_doubles_nothing_in_random_stories(
+    count: int, counted: Callable[[str, int], None]
+) -> None:
+    for number in range(count):
+        exact(drawn(Random(number)))
+    counted("random stories of a snapshot", count)
+
+
+def test_the_same_stories_find_what_a_naive_walker_loses_and_doubles() -> None:
+    found = Counter[str]()
+
+    @few
+    @given(schedules(faults=False))
+    def look(story: Schedule) -> None:
+        lost, doubled, _ = outcome(story, naive)
+        found.update(lost=bool(lost), doubled=bool(doubled))
+
+    look()
+    for number in range(300):
+        lost, doubled, _ = outcome(drawn(Random(number), faults=False), naive)
+        found.update(lost_in_random=bool(lost), doubled_in_random=bool(doubled))
+    assert min(found[name] for name in ("lost", "doubled", "lost_in_random", "doubled_in_random")) >= 5, found
+
+
+@attrs.frozen
+class Still:
+    """A list that nobody changes, on a server that says anything about it."""
+
+    count: int
+    limit: int
+    clamp: int | None
+    total: str
+    total_pages: str
+    echo_asked: bool
+    first: int
+    failures: frozenset[int]
+    prefetch: int
+    order_of_answers: int
+
+    @property
+    def size(self) -> int:
+        return self.limit if self.clamp is None else min(self.limit, self.clamp)
+
+    @property
+    def misleading(self) -> bool:
+        """Whether the server's numbers fit together, and with the rows of a page that is not the last."""
+        total, pages = TOTALS[self.total](self.count), TOTALS[self.total_pages](-(-self.count // self.size))
+        offset = self.first * (self.limit if self.echo_asked else self.size)
+        for number in range(self.first, -(-self.count // self.size) - 1):
+            offset += self.size
+            if offset == total and pages in {None, number + 1}:
+                return True
+        return False
+
+
+stills = st.builds(
+    Still,
+    count=st.integers(0, 60),
+    limit=st.integers(1, 8),
+    clamp=st.none() | st.integers(1, 8),
+    total=st.sampled_from(sorted(TOTALS)),
+    total_pages=st.sampled_from(sorted(TOTALS)),
+    echo_asked=st.booleans(),
+    first=st.integers(0, 4),
+    failures=st.frozensets(st.integers(0, 20), max_size=6),
+    prefetch=st.integers(0, 16),
+    order_of_answers=st.integers(0, 99),
+).filter(lambda still: not still.misleading)
+
+
+def complete(still: Still) -> None:
+    """All rows, in order, once; one request too many at most, and none where the totals are right."""
+
+    def fail(number: int) -> None:
+        if number in still.failures:
+            raise UnavailableError
+
+    source = Source(
+        sessions(still.count),
+        clamp=still.clamp,
+        total=TOTALS[still.total],
+        total_pages=TOTALS[still.total_pages],
+        echo=(lambda asked, used: asked) if still.echo_asked else (lambda asked, used: used),
+        meanwhile=fail,
+        delays=Random(still.order_of_answers),
+    )
+
+    async def walk() -> list[Session]:
+        got = list[Session]()
+        pager = Pager(source, ListQuery.from_arguments(page=still.first, limit=still.limit))
+        async with pager.items(prefetch=still.prefetch) as rows:
+            assert await patient(rows, got)
+        return got
+
+    with warnings.catch_warnings():
+        # An empty page is the end, though a total may say that more is there.
+        warnings.simplefilter("ignore", PaginationDriftWarning)
+        got = asyncio.run(walk())
+    assert ids(got) == ids(source.rows[still.first * still.size :])
+    assert source.most_in_flight <= max(1, still.prefetch)
+    pages = {query.page or 0 for query in source.log}
+    needed = max(1, -(-len(got) // still.size))
+    if still.prefetch == 0:
+        # An empty page is asked for again where totals that fit together tell of more.
+        doubted = still.total == still.total_pages == "huge" and 1 in {still.size, still.limit}
+        assert len(source.log) <= needed + 1 + doubted + len(still.failures)
+    if still.total == still.total_pages == "honest" and (still.first == 0 or not still.echo_asked):
+        assert pages == set(range(still.first, still.first + needed))
+
+
+@few
+@given(stills)
+def test_a_plain_walk_over_still_data_is_complete(still: Still) -> None:
+    complete(still)
+
+
+@pytest.mark.long
+@many
+@given(stills)
+def test_a_plain_walk_over_still_data_is_complete_at_length(still: Still) -> None:
+    complete(still)
+
+
+def drifting(story: Schedule, prefetch: int) -> None:
+    """A plain walk over data that moves: it ends, doubles nothing, and warns once at most."""
+
+    async def walk(world: World) -> list[Session]:
+        got = list[Session]()
+        async with Pager(world, story.query).items(prefetch=prefetch) as rows:
+            await patient(rows, got)
+        return got
+
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        try:
+            _, doubled, _ = outcome(story, walk)
+        except PaginationError as error:
+            if "repeats" not in str(error):
+                raise
+        else:
+            assert doubled == set()
+    assert [warning.category for warning in caught] in ([], [PaginationDriftWarning])
+
+
+@few
+@given(schedules(), st.integers(0, 16))
+def test_a_plain_walk_over_moving_data_ends_and_doubles_nothing(story: Schedule, prefetch: int) -> None:
+    drifting(story, prefetch)
+
+
+@pytest.mark.long
+@many
+@given(schedules(), st.integers(0, 16))
+def test_a_plain_walk_over_moving_data_ends_and_doubles_nothing_at_length(story: Schedule, prefetch: int) -> None:
+    drifting(story, prefetch)
+
+
+async def by_windows(world: World, most: int) -> list[Session]:
+    """Find the windows, then walk them side by side."""
+    start, end = world.schedule.span
+    found = list[TimeWindow]()
+    cuts = windows(world, at(start or 0), at(end), max_sessions=most)
+    while True:
+        try:
+            found.append(await anext(cuts))
+        except UnavailableError:
+            continue
+        except StopAsyncIteration:
+            break
+    assert [window.start for window in found[1:]] == [window.end for window in found[:-1]]
+    if found:
+        assert (found[0].start, found[-1].end) == (at(start or 0), at(end))
+
+    async def walk(window: TimeWindow) -> list[Session]:
+        query = ListQuery.from_arguments(
+            limit=world.schedule.limit, start_datetime=window.start, end_datetime=window.end
+        )
+        rows = list[Session]()
+        await stubborn(Pager(world, query).snapshot(), rows, None)
+        return rows
+
+    return [row for rows in await asyncio.gather(*map(walk, found)) for row in rows]
+
+
+def cut_up(story: Schedule, most: int) -> None:
+    # Without a total, or with the same for any span, there are no windows to be found. And between walks side by side
+    # a repeated page would be the answer to another walk's question, which no walk can see through.
+    story = attrs.evolve(
+        story,
+        total={"null": "half", "huge": "honest"}.get(story.total, story.total),
+        moves=[move for move in story.moves if move[1] != "repeat"],
+    )
+    try:
+        lost, doubled, _ = outcome(story, lambda world: by_windows(world, most))
+    except PaginationError as error:
+        refused(story, error)
+    else:
+        assert (lost, doubled) == (set(), set())
+
+
+@few
+@given(schedules(), st.integers(1, 20))
+def test_windows_walked_side_by_side_give_each_session_once(story: Schedule, most: int) -> None:
+    cut_up(story, most)
+
+
+@pytest.mark.long
+@many
+@given(schedules(), st.integers(1, 20))
+def test_windows_walked_side_by_side_give_each_session_once_at_length(story: Schedule, most: int) -> None:
+    cut_up(story, most)
