@@ -13,10 +13,10 @@ import msgspec
 
 from ._decoding import Converter, check_converter, decode
 from ._endpoints import Sessions
-from ._http import ConnectionPool, Transport, _key_source, build_request, check_base_url, check_headers, request_id
-from ._retry import Retrier, RetryPolicy, RetryQuota, check_policy
-from ._timing import Time
-from ._validators import _check_timeout
+from ._http import ApiKey, ConnectionPool, Transport, build_request, check_base_url, check_headers, request_id
+from ._retry import RateLimitPause, Retrier, RetryPolicy, RetryQuota, check_policy
+from ._timing import SYSTEM_CLOCK, Clock
+from ._validators import positive_seconds
 
 __version__ = "1.0.0rc1"
 
@@ -81,7 +81,7 @@ class AsyncSyllableClient:
     """
 
     sessions: Sessions
-    _time: ClassVar[Time] = Time()
+    _clock: ClassVar[Clock] = SYSTEM_CLOCK
 
     def __init__(
         self,
@@ -99,16 +99,13 @@ class AsyncSyllableClient:
         if session is not None and not isinstance(session, aiohttp.ClientSession):
             raise TypeError("session must be an aiohttp.ClientSession")
         own = {"User-Agent": _USER_AGENT, "Accept": "application/json"}
+        policy = check_policy(RetryPolicy() if retries is None else retries)
         transport = Transport(
             base=base,
-            key=_key_source(api_key),
-            connections=ConnectionPool(session),
-            retrier=Retrier(
-                check_policy(RetryPolicy() if retries is None else retries),
-                RetryQuota(self._time.clock),
-                self._time.sleep,
-            ),
-            timeout=_check_timeout(timeout),
+            key=ApiKey.from_argument(api_key),
+            pool=ConnectionPool(session),
+            retrier=Retrier(policy, RetryQuota(), RateLimitPause(self._clock), self._clock),
+            timeout=None if timeout is None else positive_seconds("timeout", timeout),
             headers={**own, **check_headers(headers or {})},
         )
         self._set_up(transport, check_converter(converter), is_view=False)
@@ -172,7 +169,7 @@ class AsyncSyllableClient:
         transport = attrs.evolve(
             old,
             retrier=old.retrier.with_policy(retries),
-            timeout=old.timeout if timeout is None else _check_timeout(timeout),
+            timeout=old.timeout if timeout is None else positive_seconds("timeout", timeout),
             headers={**old.headers, **check_headers(headers or {})},
         )
         view._set_up(transport, self._converter, is_view=True)
@@ -181,7 +178,7 @@ class AsyncSyllableClient:
     async def aclose(self) -> None:
         """Close the connections, unless they are borrowed. The client cannot be used afterwards."""
         if not self._is_view:
-            await self._transport.connections.aclose()
+            await self._transport.pool.aclose()
 
     async def __aenter__(self) -> Self:
         return self

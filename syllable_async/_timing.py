@@ -1,18 +1,39 @@
-"""A limit in time for what stands in its block."""
+"""Time: the clock of a client, and timeouts that are cheaper than `asyncio.timeout`."""
 
 from __future__ import annotations
 
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any, Self, cast
 
 import attrs
 
 
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+@attrs.frozen
+class Clock:
+    """The clock of a client: monotonic seconds, a sleep, and the time of day. Tests bring their own."""
+
+    monotonic: Callable[[], float] = time.monotonic
+    sleep: Callable[[float], Awaitable[object]] = asyncio.sleep
+    now: Callable[[], datetime] = _utc_now
+    """Aware, UTC. Deadlines never rest on it."""
+
+
+SYSTEM_CLOCK = Clock()
+
+
 class Timeout:
-    """`asyncio.timeout`, for once a call: no coroutines and no states, which halves its cost (3 of 6 us)."""
+    """`asyncio.timeout` for a block that each call enters once: `TimeoutError` after `seconds`, None for no limit.
+
+    It has no coroutines and no states, which halves the cost (3 of 6 us).
+    """
 
     __slots__ = ("_cancelling", "_handle", "_passed", "_seconds", "_task")
 
@@ -42,20 +63,6 @@ class Timeout:
             raise TimeoutError
 
 
-Clock = Callable[[], float]
-
-
-Sleep = Callable[[float], Awaitable[None]]
-
-
-@attrs.frozen
-class Time:
-    """The monotonic clock and the sleep of a client; tests bring their own."""
-
-    clock: Clock = time.monotonic
-    sleep: Sleep = asyncio.sleep
-
-
 class RearmableTimeout:
     """`asyncio.timeout` for many short waits: one timer for all of them, set again only when it goes off too early.
 
@@ -69,7 +76,7 @@ class RearmableTimeout:
         self._timer: asyncio.TimerHandle | None = None
 
     def arm(self, seconds: float) -> tuple[asyncio.Task[Any], int]:
-        """The running task will be cancelled, and `rang` set, unless it takes back `task` in that time."""
+        """The running task will be cancelled, and `expired` set, unless it takes back `task` in that time."""
         loop = asyncio.get_running_loop()
         task = cast("asyncio.Task[Any]", asyncio.current_task(loop))
         self.task, self.expired = task, False

@@ -4,13 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
-import attrs
+_MAX_SECONDS = 1e9
+"""About 31 years: nothing here waits longer, and no timer overflows."""
 
 
-def at_least(low: int, name: str, value: int | None) -> int | None:
-    """A whole number that is not below `low`, or None."""
+def non_negative_int(name: str, value: int | None) -> int | None:
+    """A whole number from 0 on, or None; a bool is no number here."""
+    return _int_from(0, name, value)
+
+
+def positive_int(name: str, value: int | None) -> int | None:
+    """A whole number from 1 on, or None."""
+    return _int_from(1, name, value)
+
+
+def _int_from(low: int, name: str, value: int | None) -> int | None:
     if value is None:
         return None
     if not isinstance(value, int) or isinstance(value, bool):
@@ -20,12 +29,19 @@ def at_least(low: int, name: str, value: int | None) -> int | None:
     return int(value)
 
 
-def seconds(name: str, value: float) -> float:
-    """A number of seconds that is finite and not negative."""
-    if not isinstance(value, (int, float)) or isinstance(value, bool):
+def non_negative_seconds(name: str, value: float) -> float:
+    """A number of seconds from 0 on, below a billion."""
+    if not isinstance(value, int | float) or isinstance(value, bool):
         raise TypeError(f"{name} must be a number of seconds, not {type(value).__name__}")
-    if not 0 <= value < 1e9:
-        raise ValueError(f"{name} must be a number of seconds, finite and not negative")
+    if not 0 <= value < _MAX_SECONDS:
+        raise ValueError(f"{name} must be a number of seconds from 0 on, below a billion")
+    return float(value)
+
+
+def positive_seconds(name: str, value: float) -> float:
+    """A number of seconds above 0, below a billion."""
+    if not non_negative_seconds(name, value):
+        raise ValueError(f"{name} must be more than 0 seconds")
     return float(value)
 
 
@@ -48,6 +64,7 @@ def _known_instant(value: datetime | str) -> datetime | None:
 
 
 def check_datetime(name: str, value: datetime | str | None) -> None:
+    """Refuse what is no aware datetime and no str; a str is sent as it is."""
     if isinstance(value, datetime):
         if value.utcoffset() is None:
             raise ValueError(f"{name} has no time zone; it must be aware, for example datetime.now(UTC)")
@@ -60,17 +77,18 @@ def check_datetime(name: str, value: datetime | str | None) -> None:
 
 
 def format_datetime(value: datetime | str) -> str:
+    """ISO 8601 with an offset, the one form in which a datetime is sent; a str is sent as it is."""
     if isinstance(value, str):
         return value
     offset = value.utcoffset()
-    if offset is not None and offset % timedelta(
-        minutes=1
-    ):  # as zones had before 1900; RFC 3339 knows no seconds there
+    if offset is not None and offset % timedelta(minutes=1):
+        # As zones had before 1900: RFC 3339 knows no seconds in an offset.
         value = value.astimezone(UTC)
     return value.isoformat()
 
 
 def check_string(name: str, value: str | None) -> str | None:
+    """A str, or None."""
     if value is None:
         return None
     if not isinstance(value, str):
@@ -79,6 +97,7 @@ def check_string(name: str, value: str | None) -> str | None:
 
 
 def check_strings(name: str, values: Iterable[str] | None) -> tuple[str, ...] | None:
+    """Several str as a tuple; None for none. A single str is refused: its letters were not meant."""
     if values is None:
         return None
     if isinstance(values, (str, bytes)):
@@ -88,19 +107,3 @@ def check_strings(name: str, values: Iterable[str] | None) -> tuple[str, ...] | 
         if not isinstance(value, str):
             raise TypeError(f"{name} must hold str, not {type(value).__name__}")
     return tuple(map(str, strings)) or None
-
-
-def _seconds(_: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
-    if not (isinstance(value, int | float) and 0 <= value < float("inf")):
-        raise ValueError(f"{attribute.name} must be a number of seconds from 0 on")
-
-
-def _seconds_or_none(policy: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
-    if value is not None:
-        _seconds(policy, attribute, value)
-
-
-def _check_timeout(timeout: float | None) -> float | None:
-    if timeout is not None and not (isinstance(timeout, int | float) and 0 < timeout < float("inf")):
-        raise ValueError("timeout must be a positive number of seconds, or None")
-    return timeout

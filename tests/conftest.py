@@ -10,7 +10,7 @@ import pytest_asyncio
 from hypothesis import HealthCheck, settings
 
 from syllable_async import AsyncSyllableClient
-from syllable_async._timing import Time
+from syllable_async._timing import Clock
 from syllable_async.testing import FakeSyllable
 from tests.fake_time import FakeTime
 
@@ -57,7 +57,7 @@ def timeless(fake_time: FakeTime) -> type[AsyncSyllableClient]:
     """The client class, with a clock and a sleep that take no time."""
 
     class TimelessClient(AsyncSyllableClient):
-        _time = Time(fake_time.clock, fake_time.sleep)
+        _clock = Clock(fake_time.clock, fake_time.sleep)
 
     return TimelessClient
 

@@ -55,11 +55,11 @@ ORDERS = {  # each room's files from left to right: those on the left import non
 }
 FACES = {  # what leaves a room
     "_decoding": "Converter check_converter decode make_converter to_dict to_json",
-    "_retry": "CallState Retrier Retries RetryPolicy RetryQuota StreamRetrier check_policy",
+    "_retry": "CallState RateLimitPause Retrier Retries RetryPolicy RetryQuota check_policy",
     "_pagination": "Cursor ListQuery Pager TimeWindow WindowIterator windows",
-    "_recordings": "RecordingStream SavedRecording recording_stem",
-    "_http": """ConnectionPool RecordingRequest Transport _key_source build_request check_base_url check_headers
-        check_recording_token check_recording_url encode_path_segment request_id token_of_api_url""",
+    "_recordings": "Opener RecordingStream SavedRecording recording_stem",
+    "_http": """ApiKey ConnectionPool RecordingRequest Transport build_request check_base_url check_headers
+        encode_path_segment request_id""",
     "_endpoints": "Sessions",
 }
 OTHERS = {  # packages of others, and the only places that may import them

@@ -22,6 +22,7 @@ from syllable_async import (
 from syllable_async._http.status_errors import parse_retry_after
 from syllable_async._http.url_safety import check_recording_url
 from syllable_async._recordings.file import PartFile
+from syllable_async._retry.retrier import CallState
 from syllable_async.testing import FakeSyllable, faults
 
 
@@ -120,10 +121,10 @@ async def test_a_stream_that_is_closed_twice_gives_its_connection_back_once(
     session_id = server.add_session(recordings=[b"RIFF" * 1000])
     urls = (await client.sessions.generate_recording_urls(session_id)).recordings
     assert urls is not None
-    opening = client.sessions._api_recording(urls[0].partition("token=")[2])
-    slots = client._transport.connections.slots
+    request = client.sessions._recording_request(urls[0], CallState(), ())
+    slots = client._transport.pool.slots
     free = slots._value
-    reply = await opening({})
+    reply = await request.open({})
     assert slots._value == free - 1
     await reply.aclose()
     await reply.aclose()

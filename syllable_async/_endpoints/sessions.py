@@ -9,19 +9,13 @@ from functools import partial
 from typing import TypeVar
 
 from .._decoding import Converter, decode
-from .._http import (
-    RecordingRequest,
-    Transport,
-    check_recording_token,
-    check_recording_url,
-    encode_path_segment,
-    token_of_api_url,
-)
+from .._http import RecordingRequest, Transport, encode_path_segment
 from .._messages import Request
 from .._pagination import ListQuery, Pager, WindowIterator, windows
-from .._recordings import RecordingStream, recording_stem
-from .._retry import Retries, StreamRetrier
-from ..errors import RecordingError
+from .._recordings import Opener, RecordingStream, recording_stem
+from .._retry import CallState, Retries
+from .._validators import non_negative_seconds
+from ..errors import RecordingError, SyllableError
 from ..models import (
     InspectLatencyResponse,
     ListResponseSession,
@@ -100,7 +94,7 @@ class Sessions:
             start_datetime=start_datetime,
             end_datetime=end_datetime,
         )
-        return Pager(partial(self._fetch_page, retries), query, sleep=self._transport.retrier.sleep)
+        return Pager(self._with_policy(retries)._fetch_page, query, self._transport.clock)
 
     def windows(
         self, start_datetime: datetime, end_datetime: datetime, max_sessions: int = 5000, *, retries: Retries = None
@@ -118,19 +112,21 @@ class Sessions:
             max_sessions: at most so many in a window.
             retries: in place of the client's policy.
         """
-        return windows(partial(self._fetch_page, retries), start_datetime, end_datetime, max_sessions)
+        return windows(self._with_policy(retries)._fetch_page, start_datetime, end_datetime, max_sessions)
 
-    async def _fetch_page(self, retries: Retries, query: ListQuery) -> ListResponseSession:
+    def _fetch_page(self, query: ListQuery) -> Awaitable[ListResponseSession]:
         request = Request(method="GET", path_template=_LIST, path=_LIST, query=query.to_query_items())
-        return await self._fetch(request, ListResponseSession, retries)
+        return self._fetch(request, ListResponseSession)
 
     async def get_by_id(self, session_id: str, *, retries: Retries = None) -> Session:
         """One session: `GET /api/v1/sessions/{session_id}`. `NotFoundError` where there is none."""
-        return await self._fetch(_session_request(_BY_ID, session_id), Session, retries)
+        return await self._with_policy(retries)._fetch(_session_request(_BY_ID, session_id), Session)
 
     async def get_full_summary(self, session_id: str, *, retries: Retries = None) -> SessionSummaryResponse:
         """A session's summary and rating: `GET /api/v1/sessions/full-summary/{session_id}`."""
-        return await self._fetch(_session_request(_FULL_SUMMARY, session_id), SessionSummaryResponse, retries)
+        return await self._with_policy(retries)._fetch(
+            _session_request(_FULL_SUMMARY, session_id), SessionSummaryResponse
+        )
 
     async def get_transcript(
         self, session_id: str, *, wait_complete: float | None = None, retries: Retries = None
@@ -146,36 +142,33 @@ class Sessions:
                 true; the last reply is returned either way. None or 0: ask once.
             retries: in place of the client's policy.
         """
-        if wait_complete is not None and not 0 <= wait_complete < float("inf"):
-            raise ValueError("wait_complete must be a number of seconds from 0 on, or None")
-        request = _session_request(_TRANSCRIPT, session_id)
-        retrier = self._transport.retrier
-        until = retrier.throttle.clock() + (wait_complete or 0.0)
-        pause = 1.0
+        patience = 0.0 if wait_complete is None else non_negative_seconds("wait_complete", wait_complete)
+        sessions, request = self._with_policy(retries), _session_request(_TRANSCRIPT, session_id)
+        clock, pause = self._transport.clock, 1.0
+        until = clock.monotonic() + patience
         while True:
-            transcript = await self._fetch(request, SessionTranscriptionResponse, retries)
-            left = until - retrier.throttle.clock()
-            if transcript.transcript_complete or not wait_complete or left <= 0:
+            transcript = await sessions._fetch(request, SessionTranscriptionResponse)
+            left = until - clock.monotonic()
+            if transcript.transcript_complete or not patience or left <= 0:
                 return transcript
-            await retrier.sleep(min(pause, left))
+            await clock.sleep(min(pause, left))
             pause = min(2 * pause, 15.0)
 
     async def get_latency(self, session_id: str, *, retries: Retries = None) -> InspectLatencyResponse:
         """Where a session's time went: `GET /api/v1/sessions/latency/{session_id}`."""
-        return await self._fetch(_session_request(_LATENCY, session_id), InspectLatencyResponse, retries)
+        return await self._with_policy(retries)._fetch(_session_request(_LATENCY, session_id), InspectLatencyResponse)
 
     async def get_timeline(self, session_id: str, *, retries: Retries = None) -> SessionTimelineResponse:
         """A session's events in order: `GET /api/v1/sessions/timeline/{session_id}`."""
-        return await self._fetch(_session_request(_TIMELINE, session_id), SessionTimelineResponse, retries)
+        return await self._with_policy(retries)._fetch(_session_request(_TIMELINE, session_id), SessionTimelineResponse)
 
     async def generate_recording_urls(self, session_id: str, *, retries: Retries = None) -> SessionRecordingResponse:
         """Fresh URLs of a session's recordings: `POST /api/v1/sessions/recording/{session_id}`.
 
         The URLs hold tokens: do not log them. Minting them again does no harm, so the call is retried like a GET.
         """
-        return await self._fetch(
-            _session_request(_RECORDING_URLS, session_id, method="POST"), SessionRecordingResponse, retries
-        )
+        request = _session_request(_RECORDING_URLS, session_id, method="POST")
+        return await self._with_policy(retries)._fetch(request, SessionRecordingResponse)
 
     def stream_recording(self, token: str, *, retries: Retries = None) -> RecordingStream:
         """The recording behind a token: `GET /api/v1/sessions/recording/stream`. Nothing is sent before it is opened.
@@ -185,9 +178,9 @@ class Sessions:
                 also mint again when the token expires midway.
             retries: in place of the client's policy.
         """
-        sessions = self._with_policy(retries)
-        opening = sessions._api_recording(token)
-        return sessions._stream(opening, f"recording-{hashlib.sha256(token.encode()).hexdigest()[:12]}")
+        sessions, call = self._with_policy(retries), CallState()
+        request = RecordingRequest.from_token(sessions._transport, _RECORDING_STREAM, token, call)
+        return sessions._stream(request, f"recording-{hashlib.sha256(token.encode()).hexdigest()[:12]}")
 
     async def recordings(
         self, session_id: str, *, allow_hosts: Collection[str] = (), retries: Retries = None
@@ -205,52 +198,48 @@ class Sessions:
         """
         sessions = self._with_policy(retries)
         urls = (await sessions.generate_recording_urls(session_id)).recordings or ()
-        openings = [sessions._recording_request(url, allow_hosts) for url in urls]
+        requests = [sessions._recording_request(url, CallState(), allow_hosts) for url in urls]
         return tuple(
             sessions._stream(
-                opening,
+                request,
                 recording_stem(session_id, index),
-                partial(sessions._renew_recording, session_id, index, allow_hosts),
+                partial(sessions._renew_recording, session_id, index, request),
             )
-            for index, opening in enumerate(openings)
+            for index, request in enumerate(requests)
         )
 
     def _with_policy(self, retries: Retries) -> Sessions:
-        """The same with another policy for all that a stream does: waiting for a connection, opening, minting."""
+        """The same with another policy; None: this one."""
         return self if retries is None else Sessions(self._transport.with_policy(retries), self._converter)
 
     def _stream(
-        self, opening: RecordingRequest, name: str, mint: Callable[[], Awaitable[RecordingRequest]] | None = None
+        self, request: RecordingRequest, name: str, renew: Callable[[], Awaitable[Opener]] | None = None
     ) -> RecordingStream:
-        retrier = StreamRetrier(self._transport.retrier, opening.request)
-        timeout, clock = self._transport.timeout, self._transport.retrier.throttle.clock
-        return RecordingStream(opening, retrier=retrier, timeout=timeout, mint=mint, name=name, clock=clock)
+        retrier, timeout = self._transport.retrier, self._transport.timeout
 
-    async def _renew_recording(self, session_id: str, index: int, allow_hosts: Collection[str]) -> RecordingRequest:
-        urls = (await self.generate_recording_urls(session_id)).recordings or ()
+        def retry(attempt: Callable[[], Awaitable[T]], failure: SyllableError | None) -> Awaitable[T]:
+            return retrier.run(lambda _: attempt(), request.request, call=request.call, failure=failure)
+
+        return RecordingStream(
+            request.open, retry=retry, clock=self._transport.clock, timeout=timeout, renew=renew, name=name
+        )
+
+    async def _renew_recording(self, session_id: str, index: int, request: RecordingRequest) -> Opener:
+        """A newer URL of a recording, within the attempt that found the old one expired."""
+        mint = _session_request(_RECORDING_URLS, session_id, method="POST")
+        response = await self._transport.send_once(mint, request.call)
+        urls = decode(response.body, SessionRecordingResponse, self._converter).recordings or ()
         if index >= len(urls):
             raise RecordingError("the session no longer has this recording")
-        return self._recording_request(urls[index], allow_hosts)
+        return self._recording_request(urls[index], request.call, request.allow_hosts).open
 
-    def _recording_request(self, url: str, allow_hosts: Collection[str]) -> RecordingRequest:
-        """How to open a URL that the API gave: its own through the endpoint with the key, a foreign one without."""
-        token = token_of_api_url(url, f"{self._transport.base}{_RECORDING_STREAM}")
-        if token is not None:
-            return self._api_recording(token, allow_hosts)
-        request = Request(method="GET", path_template="(recording on another host)", path="")
-        at = check_recording_url(url, allow_hosts)
-        return RecordingRequest(transport=self._transport, request=request, foreign_url=at, allow_hosts=allow_hosts)
+    def _recording_request(self, url: str, call: CallState, allow_hosts: Collection[str]) -> RecordingRequest:
+        return RecordingRequest.from_url(self._transport, _RECORDING_STREAM, url, call, allow_hosts)
 
-    def _api_recording(self, token: str, allow_hosts: Collection[str] = ()) -> RecordingRequest:
-        check_recording_token(token)
-        query = (("token", token),)
-        request = Request(method="GET", path_template=_RECORDING_STREAM, path=_RECORDING_STREAM, query=query)
-        return RecordingRequest(transport=self._transport, request=request, allow_hosts=allow_hosts)
-
-    async def _fetch(self, request: Request, cls: type[T], retries: Retries) -> T:
-        """The road, there and back."""
-        reply = await self._transport.send(request, retries)
-        return decode(reply.body, cls, self._converter)
+    async def _fetch(self, request: Request, cls: type[T]) -> T:
+        """Send a request, and decode its response."""
+        response = await self._transport.send(request)
+        return decode(response.body, cls, self._converter)
 
 
 def _session_request(template: str, session_id: str, *, method: str = "GET") -> Request:

@@ -5,12 +5,17 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Awaitable, Callable
-from typing import cast
+from inspect import isawaitable
+from typing import TypeVar, cast
+
+import attrs
+
+from ..errors import AuthenticationError
 
 API_KEY_HEADER = "Syllable-API-Key"
 ENV_KEY = "SYLLABLESDK_API_KEY_HEADER"
 KeyFunction = Callable[[], str | Awaitable[str]]
-KeySource = str | KeyFunction
+T = TypeVar("T")
 _MAX_KEY = 8 * 2**10
 _KEY = re.compile(r"[!-~]+", re.ASCII)
 
@@ -35,12 +40,43 @@ def api_key_error(key: object) -> ValueError | TypeError | None:
     return None
 
 
-def _key_source(api_key: object) -> KeySource:
-    if callable(api_key):
-        return cast("KeySource", api_key)
-    if api_key is not None:
-        return check_api_key(api_key)
-    key = os.environ.get(ENV_KEY)
-    if not key:
-        raise ValueError(f"no API key: give api_key, or set the environment variable {ENV_KEY}")
-    return check_api_key(key)
+@attrs.frozen(eq=False, repr=False)
+class ApiKey:
+    """The client's API key: a text, or a function of the user's that is asked for each request."""
+
+    source: str | KeyFunction
+
+    @classmethod
+    def from_argument(cls, api_key: object) -> ApiKey:
+        """The `api_key` of a client; None takes it from the environment."""
+        if callable(api_key):
+            return cls(cast("KeyFunction", api_key))
+        if api_key is not None:
+            return cls(check_api_key(api_key))
+        key = os.environ.get(ENV_KEY)
+        if not key:
+            raise ValueError(f"no API key: give api_key, or set the environment variable {ENV_KEY}")
+        return cls(check_api_key(key))
+
+    def send(self, exchange: Callable[[str], Awaitable[T]]) -> Awaitable[T]:
+        """One exchange; a second one after a 401 if a function gives another key by then."""
+        return exchange(self.source) if isinstance(self.source, str) else self._send_with_current(exchange)
+
+    async def _send_with_current(self, exchange: Callable[[str], Awaitable[T]]) -> T:
+        key = await self.current()
+        outcome = await exchange(key)
+        if isinstance(outcome, AuthenticationError):
+            newer = await self.current()
+            if newer != key:
+                outcome = await exchange(newer)
+        return outcome
+
+    async def current(self) -> str:
+        """The key to send now; `ValueError` or `TypeError` where a function gives none, without showing it."""
+        answer = self.source() if callable(self.source) else self.source
+        key = await answer if isawaitable(answer) else answer
+        problem = api_key_error(key)
+        if problem is None:
+            return key
+        del answer, key  # frames show what a wrong key looks like, too
+        raise problem

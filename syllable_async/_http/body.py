@@ -9,8 +9,6 @@ import aiohttp
 from .._messages import Framing
 from .aiohttp_internals import connection_end, raw_bytes
 
-KEPT = 2**20
-"""Bytes up to which the beginning of a body that is too large is worth keeping."""
 BOMB_SIZE = 8 * 2**20
 BOMB_RATIO = 100
 """JSON of sessions compresses to about a tenth; a hundredth is no JSON of sessions."""
@@ -49,12 +47,8 @@ class ResponseBody:
             pass
         return False
 
-    async def read_all(self, limit: int) -> tuple[bytes, bool]:
-        """The decompressed body, and whether that is all of it.
-
-        Reading ends beyond `limit` bytes, and where compression makes much of little. What came until then is only
-        given back if the limit is a small one.
-        """
+    async def read_json(self, limit: int) -> bytes | None:
+        """The whole decompressed body; None, and the connection closed, where it is larger than `limit` or a bomb."""
         chunks: list[bytes] = []
         size = 0
         while chunk := await self.read():
@@ -62,10 +56,17 @@ class ResponseBody:
             size += len(chunk)
             if size > limit or self._is_decompression_bomb(size):
                 self.response.close()
-                return b"".join(chunks)[:limit] if limit <= KEPT else b"", False
+                return None
             if self.framing != "close" and self.response.content.at_eof():
                 break  # without asking once more for nothing
-        return (chunks[0] if len(chunks) == 1 else b"".join(chunks)), True
+        return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+
+    async def read_excerpt(self, limit: int) -> bytes:
+        """The first `limit` bytes of the decompressed body, or all of it; the rest is left unread."""
+        excerpt = bytearray()
+        while len(excerpt) <= limit and (chunk := await self.read()):
+            excerpt += chunk
+        return bytes(excerpt[:limit])
 
     def _is_decompression_bomb(self, size: int) -> bool:
         if size <= BOMB_SIZE:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import warnings
+from collections.abc import Awaitable
 from contextlib import suppress
 from typing import Any
 
 import aiohttp
 
 from .._retry import CallState
+from .._timing import Timeout
 from .aiohttp_internals import (
     IdleCheckConnector,
     block_automatic_retry,
@@ -52,6 +54,21 @@ class ConnectionPool:
         self._loop = loop
         self._session = self._create_session() if self._session is None else self._adopt_session(self._session)
         return self._session
+
+    def acquire_slot(self, seconds: float | None) -> Awaitable[bool]:
+        """Wait for one of the connections, at most so long; whether there is one."""
+        return self._wait_for_slot(seconds) if self.slots.locked() else self.slots.acquire()
+
+    async def _wait_for_slot(self, seconds: float | None) -> bool:
+        try:
+            with Timeout(seconds):
+                return await self.slots.acquire()
+        except TimeoutError:
+            return False
+
+    def release_slot(self) -> None:
+        """Give one connection back."""
+        self.slots.release()
 
     def mark_sending(self, call: CallState) -> None:
         """A request of `call` is about to be sent. Of a borrowed session it cannot be known whether it left."""

@@ -9,7 +9,10 @@ from datetime import datetime
 from typing import cast
 from urllib.parse import quote, quote_plus
 
+from yarl import URL
+
 from .._messages import Request
+from .._validators import check_datetime, format_datetime
 
 _is_plain_segment = re.compile(r"[A-Za-z0-9_-]+", re.ASCII).fullmatch
 
@@ -86,12 +89,17 @@ def _encode_query_value(value: object) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, datetime):
-        if value.tzinfo is None:
-            raise ValueError("a datetime in a query must be aware")
-        return value.isoformat()
+        check_datetime("a datetime in a query", value)
+        return format_datetime(value)
     if isinstance(value, str | int | float):
         return str(value)
     raise TypeError(f"a query value cannot be a {type(value).__name__}")
+
+
+def build_url(base: str, request: Request) -> URL:
+    """The request's address. Path segments come encoded; the query is encoded here."""
+    query = "&".join([f"{_encode(name)}={_encode(value)}" for name, value in request.query])
+    return URL(f"{base}{request.path}{'?' if query else ''}{query}", encoded=True)
 
 
 def _encode(text: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from functools import partial
 
 import aiohttp
@@ -12,14 +12,14 @@ from yarl import URL
 
 from .._messages import Framing, Request, StreamedResponse
 from .._retry import CallState
-from .._timing import Timeout
 from ..errors import RecordingError, SyllableError
 from .auth import API_KEY_HEADER
 from .body import ResponseBody
 from .connection_errors import TRANSPORT_EXCEPTIONS, error_for_exception
 from .pool import FORCED_REQUEST_OPTIONS
+from .requests import build_url
 from .transport import Transport
-from .url_safety import check_recording_url, same_origin
+from .url_safety import check_recording_token, check_recording_url, same_origin, token_of_api_url
 
 MAX_REDIRECTS = 5
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
@@ -30,65 +30,64 @@ class RecordingRequest:
     """Opens a recording's bytes, each time with one request and its redirects.
 
     Attributes:
-        at: a foreign address that was checked; it and what it redirects to never see the key. None: our own endpoint.
+        call: the recording that is opened, with all its connections.
+        foreign_url: an address that was checked; it and what it redirects to never see the key. None: our own endpoint.
         allow_hosts: as in `check_recording_url`, for the redirects.
     """
 
     transport: Transport
     request: Request
+    call: CallState
     foreign_url: URL | None = None
     allow_hosts: Collection[str] = ()
-    call: CallState = attrs.field(factory=lambda: CallState(None, None))
 
-    async def __call__(self, headers: Mapping[str, str]) -> StreamedResponse:
-        """A reply with a 2xx status, its headers within `timeout`; `headers` are the range's."""
-        session = self.transport.connections.session()
-        if self.foreign_url is None:
-            outcome = await self.transport.with_key(partial(self._open, session, headers))
-        else:
-            outcome = await self._open(session, headers, "")
-        if isinstance(outcome, SyllableError):
-            raise outcome
-        return outcome
+    @classmethod
+    def from_token(
+        cls, transport: Transport, path: str, token: str, call: CallState, allow_hosts: Collection[str] = ()
+    ) -> RecordingRequest:
+        """A recording at `path`, our own endpoint, asked for with the key.
 
-    async def _open(
-        self, session: aiohttp.ClientSession, headers: Mapping[str, str], key: str
-    ) -> AiohttpStreamedResponse | SyllableError:
-        transport, call = self.transport, self.call
-        deadline = transport.retrier.effective_policy.deadline
-        if not await transport.take_slot(deadline):  # pragma: no cover - it is run; Python 3.11's tracer misses it
-            call.may_have_been_sent = False
-            return transport._timeout_error(self.request, call, "deadline", deadline)
-        outcome: AiohttpStreamedResponse | SyllableError = RecordingError("it was cancelled")
-        started = transport.retrier.throttle.clock()
-        call.requests_sent += 1
-        transport.connections.mark_sending(call)
-        try:
-            with Timeout(transport.timeout):
-                outcome = await self._follow_redirects(session, headers, key)
-        except TimeoutError:
-            outcome = transport._timeout_error(self.request, call, "timeout", transport.timeout)
-        except TRANSPORT_EXCEPTIONS as error:
-            outcome = error_for_exception(error, self.request, call.requests_sent)
-        except SyllableError as error:
-            outcome = error.with_traceback(None)
-        finally:
-            if not isinstance(outcome, AiohttpStreamedResponse):
-                transport.connections.slots.release()
-        transport._log_attempt(self.request, call, outcome, started)
-        return outcome
+        Raises:
+            TypeError, ValueError: the token is no str, is empty, or holds control characters; it is not shown.
+        """
+        check_recording_token(token)
+        request = Request(method="GET", path_template=path, path=path, query=(("token", token),))
+        return cls(transport=transport, request=request, call=call, allow_hosts=allow_hosts)
+
+    @classmethod
+    def from_url(
+        cls, transport: Transport, path: str, url: str, call: CallState, allow_hosts: Collection[str] = ()
+    ) -> RecordingRequest:
+        """A URL that the API gave: its own goes through the endpoint at `path` with the key, a foreign one without.
+
+        Raises:
+            UntrustedRecordingURLError: neither the API's own nor https, or it carries a user name.
+        """
+        token = token_of_api_url(url, f"{transport.base}{path}")
+        if token is not None:
+            return cls.from_token(transport, path, token, call, allow_hosts)
+        request = Request(method="GET", path_template="(recording on another host)", path="")
+        foreign_url = check_recording_url(url, allow_hosts)
+        return cls(transport=transport, request=request, call=call, foreign_url=foreign_url, allow_hosts=allow_hosts)
+
+    def open(self, headers: Mapping[str, str]) -> Awaitable[StreamedResponse]:
+        """A response with a 2xx status, its headers within `timeout`; `headers` are the range's."""
+        exchange = partial(self._follow_redirects, headers)
+        return self.transport.attempt(
+            self.request, self.call, exchange, with_key=self.foreign_url is None, keep_slot=True
+        )
 
     async def _follow_redirects(
-        self, session: aiohttp.ClientSession, headers: Mapping[str, str], key: str
+        self, headers: Mapping[str, str], session: aiohttp.ClientSession, key: str
     ) -> AiohttpStreamedResponse | SyllableError:
         """Follow redirects (RFC 9110 §15.4) until something else comes. An origin once left is not trusted again."""
-        url = self.foreign_url or self.transport.url(self.request)
+        url = self.foreign_url or build_url(self.transport.base, self.request)
         for _ in range(MAX_REDIRECTS + 1):
             response = await session.get(
                 url,
                 headers={**self._headers(key), **headers},
                 auto_decompress=False,  # an encoded recording is refused, whatever the coding is
-                middlewares=self.transport.connections.middlewares,
+                middlewares=self.transport.pool.middlewares,
                 **FORCED_REQUEST_OPTIONS,
             )
             location = response.headers.get("Location")
@@ -104,7 +103,7 @@ class RecordingRequest:
         if not 200 <= response.status < 300:
             return await self.transport.read_error(response, self.request, self.call)
         return AiohttpStreamedResponse(
-            ResponseBody(response), self.request, self.call.requests_sent, self.transport.connections.slots.release
+            ResponseBody(response), self.request, self.call.requests_sent, self.transport.pool.release_slot
         )
 
     def _headers(self, key: str) -> dict[str, str]:

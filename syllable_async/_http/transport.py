@@ -1,38 +1,33 @@
-"""The road of a request: key, deadline, retry, one attempt; and back: a reply, or an error of ours."""
+"""One call and one attempt: a slot, limits, the key, one exchange; and back a response, or an error of ours."""
 
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
-from inspect import isawaitable
 from typing import TypeVar
 
 import aiohttp
 import attrs
-from yarl import URL
 
 from .._messages import Request, Response
 from .._retry import CallState, Retrier, Retries
 from .._timing import Clock, Timeout
-from ..errors import (
-    APIError,
-    AuthenticationError,
-    ResponseValidationError,
-    SyllableError,
-    SyllableTimeoutError,
-)
-from .auth import API_KEY_HEADER, KeyFunction, KeySource, api_key_error
+from ..errors import APIError, ResponseValidationError, SyllableError, SyllableTimeoutError
+from .auth import API_KEY_HEADER, ApiKey
 from .body import ResponseBody
 from .connection_errors import TRANSPORT_EXCEPTIONS, error_for_exception
 from .pool import FORCED_REQUEST_OPTIONS, ConnectionPool
-from .requests import _encode
+from .requests import build_url
 from .status_errors import error_for_response
 
 MAX_JSON = 64 * 2**20
+"""Bytes of a decompressed JSON response."""
 MAX_ERROR_BODY = 64 * 2**10
+"""Bytes that are kept of the body of a response that is no success."""
 T = TypeVar("T")
+Exchange = Callable[[aiohttp.ClientSession, str], Awaitable[T | SyllableError]]
+"""What is done with a session and the key within one attempt."""
 logger = logging.getLogger("syllable_async")
 
 
@@ -45,96 +40,110 @@ class Transport:
     """
 
     base: str
-    key: KeySource
-    connections: ConnectionPool
+    key: ApiKey
+    pool: ConnectionPool
     retrier: Retrier
     timeout: float | None
     headers: Mapping[str, str]
-    wall_clock: Clock = time.time
 
-    def send(self, request: Request, retries: Retries = None) -> Awaitable[Response]:
-        """The whole reply of a successful call; anything else is raised."""
-        return self.retrier.with_policy(retries).run(partial(self._attempt, request), request)
+    @property
+    def clock(self) -> Clock:
+        """The client's clock."""
+        return self.retrier.clock
 
     def with_policy(self, retries: Retries) -> Transport:
         """The same with another policy."""
         return attrs.evolve(self, retrier=self.retrier.with_policy(retries))
 
-    async def _attempt(self, request: Request, call: CallState) -> Response:
-        session = self.connections.session()
-        outcome = await self.with_key(partial(self._exchange, session, request, call))
+    def send(self, request: Request, retries: Retries = None) -> Awaitable[Response]:
+        """The whole response of a successful call; anything else is raised."""
+        return self.retrier.with_policy(retries).run(partial(self.send_once, request), request)
+
+    def send_once(self, request: Request, call: CallState) -> Awaitable[Response]:
+        """The whole response of one attempt."""
+        return self.attempt(request, call, partial(self._send_and_read, request, call))
+
+    async def attempt(
+        self,
+        request: Request,
+        call: CallState,
+        exchange: Exchange[T],
+        *,
+        with_key: bool = True,
+        keep_slot: bool = False,
+    ) -> T:
+        """One attempt, within its limits and with one of the connections.
+
+        Args:
+            request: what is sent, for errors and logs.
+            call: the call that the attempt belongs to.
+            exchange: sends, and reads as much as it wants to; gives back its result, or an error as a value.
+            with_key: False: `exchange` is given `""` in place of the key.
+            keep_slot: a result goes on using the connection, and gives its slot back to the pool by itself.
+        """
+        session = self.pool.session()
+
+        def once(key: str) -> Awaitable[T | SyllableError]:
+            return self._within_limits(request, call, partial(exchange, session, key), keep_slot=keep_slot)
+
+        outcome = await (self.key.send(once) if with_key else once(""))
         if isinstance(outcome, SyllableError):
             raise outcome
         return outcome
 
-    def with_key(self, exchange: Callable[[str], Awaitable[T]]) -> Awaitable[T]:
-        """One exchange; a second one after a 401 if a callable key has changed meanwhile."""
-        return exchange(self.key) if isinstance(self.key, str) else self._with_keys(self.key, exchange)
-
-    async def _with_keys(self, source: KeyFunction, exchange: Callable[[str], Awaitable[T]]) -> T:
-        key = await self._ask_key(source)
-        outcome = await exchange(key)
-        if isinstance(outcome, AuthenticationError):
-            newer = await self._ask_key(source)
-            if newer != key:
-                outcome = await exchange(newer)
-        return outcome
-
-    async def _ask_key(self, source: KeyFunction) -> str:
-        answer = source()
-        key = await answer if isawaitable(answer) else answer
-        problem = api_key_error(key)
-        if problem is None:
-            return key
-        del answer, key  # frames show what a wrong key looks like, too
-        raise problem
-
-    async def _exchange(
-        self, session: aiohttp.ClientSession, request: Request, call: CallState, key: str
-    ) -> Response | SyllableError:
-        """One request and its whole reply, within the attempt's limits."""
-        if not await self.take_slot(
-            self._time_left(call)
-        ):  # pragma: no cover - it is run; Python 3.11's tracer misses it
+    async def _within_limits(
+        self,
+        request: Request,
+        call: CallState,
+        exchange: Callable[[], Awaitable[T | SyllableError]],
+        *,
+        keep_slot: bool,
+    ) -> T | SyllableError:
+        if not await self.pool.acquire_slot(self._time_left(call)):  # pragma: no cover - run; 3.11's tracer misses it
             call.may_have_been_sent = False
-            return self._timeout_error(request, call, "deadline", call.deadline)
+            return self._timeout_error(request, call, "deadline", self._deadline(call))
         limit, seconds = self._attempt_limit(call)
-        started = self.retrier.throttle.clock()
+        started = self.clock.monotonic()
         call.requests_sent += 1
-        self.connections.mark_sending(call)
-        outcome: Response | SyllableError
+        self.pool.mark_sending(call)
+        kept = False
+        outcome: T | SyllableError
         try:
             with Timeout(seconds):
-                outcome = await self._send_and_read(session, request, call, key)
+                outcome = await exchange()
+            kept = keep_slot and not isinstance(outcome, SyllableError)
         except TimeoutError:
-            outcome = self._timeout_error(request, call, limit, call.deadline if limit == "deadline" else seconds)
+            outcome = self._timeout_error(request, call, limit, seconds)
         except TRANSPORT_EXCEPTIONS as error:
             outcome = error_for_exception(error, request, call.requests_sent)
+        except SyllableError as error:
+            outcome = error.with_traceback(None)
         finally:
-            self.connections.slots.release()
+            if not kept:
+                self.pool.release_slot()
         self._log_attempt(request, call, outcome, started)
         return outcome
 
     async def _send_and_read(
-        self, session: aiohttp.ClientSession, request: Request, call: CallState, key: str
+        self, request: Request, call: CallState, session: aiohttp.ClientSession, key: str
     ) -> Response | SyllableError:
         response = await session.request(
             request.method,
-            self.url(request),
+            build_url(self.base, request),
             headers=self._request_headers(request, key),
             data=request.body,
             auto_decompress=True,
-            middlewares=self.connections.middlewares,
+            middlewares=self.pool.middlewares,
             **FORCED_REQUEST_OPTIONS,
         )
         if not 200 <= response.status < 300:
             return await self.read_error(response, request, call)
         try:
-            body, whole = await ResponseBody(response).read_all(MAX_JSON)
+            body = await ResponseBody(response).read_json(MAX_JSON)
         except BaseException:
             response.close()
             raise
-        if not whole:
+        if body is None:
             return ResponseValidationError("reply", "$", f"larger than {MAX_JSON} bytes")
         return Response(status=response.status, headers=response.headers, body=body, attempts=call.requests_sent)
 
@@ -143,37 +152,27 @@ class Transport:
         return {**self.headers, **content, API_KEY_HEADER: key}
 
     async def read_error(self, response: aiohttp.ClientResponse, request: Request, call: CallState) -> APIError:
-        """The error for a reply that is no success. A body that breaks off does not hide the status."""
+        """The error for a response that is no success. A body that breaks off does not hide the status."""
         body = b""
         try:
-            body, _ = await ResponseBody(response).read_all(MAX_ERROR_BODY)
+            body = await ResponseBody(response).read_excerpt(MAX_ERROR_BODY)
         except TRANSPORT_EXCEPTIONS:
             pass
         finally:
             response.close()
+        now = self.clock.now().timestamp()
         return error_for_response(
-            request, response.status, response.headers, body, attempts=call.requests_sent, now=self.wall_clock()
+            request, response.status, response.headers, body, attempts=call.requests_sent, now=now
         )
 
-    def url(self, request: Request) -> URL:
-        """The request's address. Path segments come encoded; the query is encoded here."""
-        query = "&".join([f"{_encode(name)}={_encode(value)}" for name, value in request.query])
-        return URL(f"{self.base}{request.path}{'?' if query else ''}{query}", encoded=True)
-
-    def take_slot(self, seconds: float | None) -> Awaitable[bool]:
-        """Wait for a free connection. This counts against the deadline, not against the timeout."""
-        slots = self.connections.slots
-        return self._wait_for_slot(seconds) if slots.locked() else slots.acquire()
-
-    async def _wait_for_slot(self, seconds: float | None) -> bool:
-        try:
-            with Timeout(seconds):
-                return await self.connections.slots.acquire()
-        except TimeoutError:
-            return False
+    def _deadline(self, call: CallState) -> float | None:
+        """Seconds that a call has in all. A recording has them anew for each of its openings."""
+        return self.retrier.effective_policy.deadline if call.deadline_at is None else call.deadline
 
     def _time_left(self, call: CallState) -> float | None:
-        return None if call.deadline_at is None else max(0.0, call.deadline_at - self.retrier.throttle.clock())
+        if call.deadline_at is None:
+            return self._deadline(call)
+        return max(0.0, call.deadline_at - self.clock.monotonic())
 
     def _attempt_limit(self, call: CallState) -> tuple[str, float | None]:
         """Which limit would end this attempt first, and in how many seconds."""
@@ -185,7 +184,7 @@ class Transport:
     def _timeout_error(
         self, request: Request, call: CallState, limit: str, seconds: float | None
     ) -> SyllableTimeoutError:
-        """The error for a limit that has passed."""
+        seconds = self._deadline(call) if limit == "deadline" else seconds
         where = {"method": request.method, "path": request.path_template}
         return SyllableTimeoutError(
             limit, seconds or 0.0, attempts=call.requests_sent, outcome_unknown=call.may_have_been_sent, **where
@@ -196,12 +195,8 @@ class Transport:
         if not logger.isEnabledFor(logging.DEBUG):
             return
         result = getattr(outcome, "status", None) or type(outcome).__name__
-        milliseconds = (self.retrier.throttle.clock() - started) * 1000
+        milliseconds = (self.clock.monotonic() - started) * 1000
         logger.debug(
             "%s %s: %s in %.1f ms, attempt %d",
-            request.method,
-            request.path_template,
-            result,
-            milliseconds,
-            call.requests_sent,
-        )
+            request.method, request.path_template, result, milliseconds, call.requests_sent,
+        )  # fmt: skip

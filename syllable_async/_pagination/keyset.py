@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 from itertools import pairwise
 
 import attrs
 
+from .._timing import Clock
 from ..errors import (
     APIError,
     InternalServerError,
@@ -31,7 +31,7 @@ from .keyset_state import (
 )
 from .query import FetchPage, ListQuery
 
-_log = logging.getLogger(__name__)
+logger = logging.getLogger("syllable_async")
 
 
 class SnapshotIterator(SessionIterator):
@@ -45,13 +45,13 @@ class SnapshotIterator(SessionIterator):
         cursor: Cursor | None,
         max_items: int | None,
         overlap: float,
-        now: Callable[[], datetime],
+        clock: Clock,
     ) -> None:
         super().__init__(max_items)
         self._fetch_page = fetch_page
         self._query = query
         self._overlap = max(TIMESTAMP_RESOLUTION, timedelta(seconds=overlap))
-        self._now = now
+        self._clock = clock
         self._longest = self._requests = 0
         self._rechecking = False
         self._fingerprint = fingerprint(query)
@@ -111,7 +111,7 @@ class SnapshotIterator(SessionIterator):
     async def _request(self, step: KeysetState) -> None:
         """One request. Whatever is raised here leaves the walk as it was."""
         if self._end is None:
-            self._end = self._now()
+            self._end = self._clock.now()
         if max(step.start or MIN_INSTANT, self._lower_bound) >= self._end:
             self._state = None
             return
@@ -162,12 +162,10 @@ class FollowIterator(SnapshotIterator):
         cursor: Cursor | None,
         interval: float,
         overlap: float,
-        now: Callable[[], datetime],
-        sleep: Callable[[float], Awaitable[object]],
+        clock: Clock,
     ) -> None:
-        super().__init__(fetch_page, query, cursor=cursor, max_items=None, overlap=overlap, now=now)
+        super().__init__(fetch_page, query, cursor=cursor, max_items=None, overlap=overlap, clock=clock)
         self._interval = interval
-        self._sleep = sleep
         self._begin()
 
     def _begin(self) -> None:
@@ -184,9 +182,9 @@ class FollowIterator(SnapshotIterator):
             except (SyllableConnectionError, APIError) as error:
                 if not is_transient(error):
                     raise
-                _log.warning("following goes on in %g s: %s", wait, error)
+                logger.warning("following goes on in %g s: %s", wait, error)
                 wait = max(wait, getattr(error, "retry_after", None) or 0.0)
-        await self._sleep(wait)
+        await self._clock.sleep(wait)
         if self._state is None:
             self._begin()
         return True

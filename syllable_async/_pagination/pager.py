@@ -2,38 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Callable, Generator
-from datetime import UTC, datetime
+from collections.abc import Generator
 from typing import Any
 
 import attrs
 
-from .._validators import at_least, seconds
+from .._timing import SYSTEM_CLOCK, Clock
+from .._validators import non_negative_int, non_negative_seconds
 from ..models import ListResponseSession
 from .cursor import Cursor
 from .keyset import FollowIterator, SnapshotIterator
 from .offset import ItemIterator, PageIterator
 from .query import FetchPage, ListQuery
-from .windows import TimeWindow, WindowIterator, windows
-
-__all__ = [
-    "Cursor",
-    "FetchPage",
-    "FollowIterator",
-    "ItemIterator",
-    "ListQuery",
-    "PageIterator",
-    "Pager",
-    "SnapshotIterator",
-    "TimeWindow",
-    "WindowIterator",
-    "windows",
-]
-
-
-def _utc_now() -> datetime:
-    return datetime.now(UTC)
 
 
 class Pager:
@@ -43,20 +23,12 @@ class Pager:
     a session from them (`PaginationDriftWarning` when that is noticed).
     """
 
-    __slots__ = ("_fetch_page", "_now", "_query", "_sleep")
+    __slots__ = ("_clock", "_fetch_page", "_query")
 
-    def __init__(
-        self,
-        fetch_page: FetchPage,
-        query: ListQuery,
-        *,
-        now: Callable[[], datetime] = _utc_now,
-        sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
-    ) -> None:
+    def __init__(self, fetch_page: FetchPage, query: ListQuery, clock: Clock = SYSTEM_CLOCK) -> None:
         self._fetch_page = fetch_page
         self._query = query
-        self._now = now
-        self._sleep = sleep
+        self._clock = clock
 
     def __await__(self) -> Generator[Any, Any, ListResponseSession]:
         return self._fetch_page(self._query).__await__()
@@ -80,16 +52,16 @@ class Pager:
             PaginationError: while iterating, when the server repeats a page or does not end.
             ValueError: a negative number, or a query with `limit=0`.
         """
-        at_least(0, "max_items", max_items)
+        non_negative_int("max_items", max_items)
         return ItemIterator(self._pages(max_rows=max_items, prefetch=prefetch), max_items)
 
     def pages(self, max_pages: int | None = None, prefetch: int = 0) -> PageIterator:
         """Page after page, under the rules of `items`: sessions that came before are left out of a page."""
-        at_least(0, "max_pages", max_pages)
+        non_negative_int("max_pages", max_pages)
         return self._pages(max_pages=max_pages, prefetch=prefetch)
 
     def _pages(self, *, max_pages: int | None = None, max_rows: int | None = None, prefetch: int) -> PageIterator:
-        at_least(0, "prefetch", prefetch)
+        non_negative_int("prefetch", prefetch)
         query, fetch_page = self._query.for_iteration(), self._fetch_page
         return PageIterator(
             lambda number: fetch_page(attrs.evolve(query, page=number)),
@@ -122,14 +94,14 @@ class Pager:
             ValueError: another order, a page other than the first, a bound without an offset, or a cursor of another
                 query.
         """
-        at_least(0, "max_items", max_items)
+        non_negative_int("max_items", max_items)
         return SnapshotIterator(
             self._fetch_page,
             self._query.for_keyset(),
             cursor=cursor,
             max_items=max_items,
-            overlap=seconds("overlap", overlap),
-            now=self._now,
+            overlap=non_negative_seconds("overlap", overlap),
+            clock=self._clock,
         )
 
     def follow(self, cursor: Cursor | None = None, interval: float = 30.0, overlap: float = 1.0) -> FollowIterator:
@@ -154,8 +126,7 @@ class Pager:
             self._fetch_page,
             self._query.for_keyset(),
             cursor=cursor,
-            interval=seconds("interval", interval),
-            overlap=seconds("overlap", overlap),
-            now=self._now,
-            sleep=self._sleep,
+            interval=non_negative_seconds("interval", interval),
+            overlap=non_negative_seconds("overlap", overlap),
+            clock=self._clock,
         )

@@ -10,11 +10,11 @@ import attrs
 
 from .._validators import (
     _known_instant,
-    at_least,
     check_datetime,
     check_string,
     check_strings,
     format_datetime,
+    non_negative_int,
     parse_instant,
 )
 from ..models import ListResponseSession
@@ -73,8 +73,8 @@ class ListQuery:
             if start is not None and end is not None and start > end:
                 raise ValueError("start_datetime must not be after end_datetime")
         return cls(
-            at_least(0, "page", page),
-            at_least(0, "limit", limit),
+            non_negative_int("page", page),
+            non_negative_int("limit", limit),
             names,
             values,
             check_string("order_by", order_by),

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import attrs
 
-from .._validators import at_least
+from .._validators import positive_int
 from ..errors import PaginationError
 from .iterators import ResumableIterator
 from .keyset_state import TIMESTAMP_RESOLUTION, instant_before
@@ -97,7 +97,7 @@ def windows(fetch_page: FetchPage, start: datetime | str, end: datetime | str, m
         PaginationError: while iterating, when the server gives no totals, or totals that do not follow the bounds.
         ValueError: a bound without an offset, a start after its end, or `max_sessions` below 1.
     """
-    at_least(1, "max_sessions", max_sessions)
+    positive_int("max_sessions", max_sessions)
     first, last = ListQuery.from_arguments(start_datetime=start, end_datetime=end).time_bounds()
     if first is None or last is None:
         raise TypeError("windows need both a start and an end")

@@ -1,7 +1,8 @@
 """Recordings: read once, resumed after a cut, saved whole. This room sees no network."""
 
+from .download import Opener
 from .file import SavedRecording
 from .filenames import recording_stem
 from .stream import RecordingStream
 
-__all__ = ["RecordingStream", "SavedRecording", "recording_stem"]
+__all__ = ["Opener", "RecordingStream", "SavedRecording", "recording_stem"]

@@ -35,7 +35,7 @@ class ResumableDownload:
     """
 
     def __init__(
-        self, open_: Opener, mint: Callable[[], Awaitable[Opener]] | None, pace: StallDetector, max_bytes: int
+        self, open_: Opener, renew: Callable[[], Awaitable[Opener]] | None, pace: StallDetector, max_bytes: int
     ) -> None:
         self.offset = 0
         self.total: int | None = None
@@ -45,7 +45,7 @@ class ResumableDownload:
         self.had_response = False
         self.closed = False
         self._open = open_
-        self._renew = mint
+        self._renew = renew
         self._may_renew = True
         self._pace = pace
         self._max_bytes = max_bytes
@@ -68,12 +68,12 @@ class ResumableDownload:
         self._digest = digest
         self._sha256 = None
 
-    async def open(self, _attempt: int) -> None:
+    async def open(self) -> None:
         """Have an answer, so that its headers are known."""
         while self._reply is None and self.verified is None:
             await self._connect()
 
-    async def read(self, _attempt: int) -> bytes:
+    async def read(self) -> bytes:
         """The next bytes never delivered before; `b""` when the recording is whole."""
         while self.verified is None:
             if self._reply is None:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 
 from .._messages import StreamedResponse
-from .._timing import RearmableTimeout
+from .._timing import Clock, RearmableTimeout
 from ..errors import SyllableTimeoutError
 
 MIN_BYTES_PER_SECOND = 1024
@@ -17,7 +16,7 @@ RATE_WINDOW = 60.0
 class StallDetector:
     """The stall limit. Only time spent waiting for the server counts, not what the caller does between chunks."""
 
-    def __init__(self, timeout: float | None, clock: Callable[[], float]) -> None:
+    def __init__(self, timeout: float | None, clock: Clock) -> None:
         self._timeout = timeout
         self._clock = clock
         self._alarm = RearmableTimeout()
@@ -33,7 +32,7 @@ class StallDetector:
         """The next bytes of a reply, or `SyllableTimeoutError` if none or too few came."""
         if self._timeout is None:
             return await reply.read()
-        began = self._clock()
+        began = self._clock.monotonic()
         alarm = self._alarm
         task, cancelling = alarm.arm(self._timeout)
         chunk = b""
@@ -46,7 +45,7 @@ class StallDetector:
             alarm.task = None
         if alarm.expired:
             raise SyllableTimeoutError("timeout", self._timeout)
-        self._waited += self._clock() - began
+        self._waited += self._clock.monotonic() - began
         self._received += len(chunk)
         if chunk and self._waited >= RATE_WINDOW:
             self._check_rate()

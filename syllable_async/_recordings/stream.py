@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import inspect
 import os
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from types import TracebackType
 from typing import Protocol, Self, TypeVar
 
-from ..errors import APIError, IncompleteRecordingError, RecordingError, SyllableConnectionError
+from .._timing import Clock
+from ..errors import APIError, IncompleteRecordingError, RecordingError, SyllableConnectionError, SyllableError
 from .download import MAX_BYTES, Opener, ResumableDownload
 from .file import PartFileWriter, SavedRecording
 from .resume import Verified
@@ -18,11 +18,14 @@ from .stall import StallDetector
 T = TypeVar("T")
 
 
-class Retrier(Protocol):
-    """What is needed of the retry policy: attempts, waits between them, and no limit on the whole."""
+class Retry(Protocol):
+    """The retry policy, as a recording needs it: one callable, without a limit on the whole."""
 
-    async def run(self, attempt: Callable[[int], Awaitable[T]]) -> T:
-        """`attempt(1)`, and on errors that may pass `attempt(2)` and so on; raises the last error."""
+    def __call__(self, attempt: Callable[[], Awaitable[T]], failure: SyllableError | None) -> Awaitable[T]:
+        """`attempt()` until it succeeds or the policy gives up; then the last error is raised.
+
+        `failure` is the error that an attempt made before has ended with: it counts as the first one.
+        """
         ...
 
 
@@ -45,15 +48,15 @@ class RecordingStream:
         self,
         open_: Opener,
         *,
-        retrier: Retrier,
-        timeout: float | None = 30.0,
-        mint: Callable[[], Awaitable[Opener]] | None = None,
+        retry: Retry,
+        clock: Clock,
+        timeout: float | None,
+        renew: Callable[[], Awaitable[Opener]] | None = None,
         name: str = "recording",
-        clock: Callable[[], float] = time.monotonic,
         max_bytes: int = MAX_BYTES,
     ) -> None:
-        self._source = ResumableDownload(open_, mint, StallDetector(timeout, clock), max_bytes)
-        self._retrier = retrier
+        self._source = ResumableDownload(open_, renew, StallDetector(timeout, clock), max_bytes)
+        self._retry = retry
         self._name = name
         self._started = self._busy = False
 
@@ -159,7 +162,7 @@ class RecordingStream:
     async def _next(self) -> bytes:
         return await self._exclusively(self._source.read)
 
-    async def _exclusively(self, attempt: Callable[[int], Awaitable[T]]) -> T:
+    async def _exclusively(self, attempt: Callable[[], Awaitable[T]]) -> T:
         """Run under the retry policy; whatever it ends with, nothing stays open and nothing can be read after it."""
         if self._busy or self._source.closed:
             raise RecordingError("the recording is read by another task" if self._busy else "the recording is closed")
@@ -178,21 +181,15 @@ class RecordingStream:
             raise failure
         raise self._incomplete(f"the recording was cut off: {failure.reason}") from failure
 
-    async def _with_retries(self, attempt: Callable[[int], Awaitable[T]]) -> T:
+    async def _with_retries(self, attempt: Callable[[], Awaitable[T]]) -> T:
         """By the policy; but while a connection lasts, chunks cost no policy, and no pause of others holds them up."""
         if not self._source.connected:
-            return await self._retrier.run(attempt)
+            return await self._retry(attempt, None)
         try:
-            return await attempt(1)
+            return await attempt()
         except (APIError, SyllableConnectionError) as error:
             failure = error
-
-        async def again(number: int) -> T:
-            if number == 1:
-                raise failure
-            return await attempt(number)
-
-        return await self._retrier.run(again)
+        return await self._retry(attempt, failure)
 
     def _incomplete(self, message: str) -> IncompleteRecordingError:
         return IncompleteRecordingError(message, received=self.bytes_read, total=self.total_bytes)

@@ -3,19 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import attrs
 from attrs import validators as v
 
 from .._messages import Request
-from .._validators import _seconds, _seconds_or_none
+from .._validators import non_negative_seconds
 from ..errors import APIError, SyllableConnectionError, SyllableError
 
 if TYPE_CHECKING:
     from tenacity import AsyncRetrying
 
 OnRetry = Callable[[int, SyllableError, float], None]
+
+
+def _check_seconds(_: object, attribute: attrs.Attribute[Any], value: Any) -> None:
+    non_negative_seconds(attribute.name, value)
+
+
+def _check_optional_seconds(_: object, attribute: attrs.Attribute[Any], value: Any) -> None:
+    if value is not None:
+        non_negative_seconds(attribute.name, value)
 
 
 @attrs.frozen
@@ -37,10 +46,10 @@ class RetryPolicy:
     """
 
     max_attempts: int = attrs.field(default=4, validator=[v.instance_of(int), v.ge(1)])
-    initial: float = attrs.field(default=0.5, validator=_seconds)
-    maximum: float = attrs.field(default=8.0, validator=_seconds)
-    deadline: float | None = attrs.field(default=60.0, validator=_seconds_or_none)
-    max_retry_after: float = attrs.field(default=60.0, validator=_seconds)
+    initial: float = attrs.field(default=0.5, validator=_check_seconds)
+    maximum: float = attrs.field(default=8.0, validator=_check_seconds)
+    deadline: float | None = attrs.field(default=60.0, validator=_check_optional_seconds)
+    max_retry_after: float = attrs.field(default=60.0, validator=_check_seconds)
     statuses: frozenset[int] = attrs.field(default=frozenset({408, 429, 500, 502, 503, 504}), converter=frozenset)
     on_retry: OnRetry | None = attrs.field(default=None, repr=False)
 

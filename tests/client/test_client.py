@@ -168,7 +168,7 @@ async def test_wrong_arguments_are_refused_before_anything_is_sent(name: str, se
     async with Client(server.api_key, base_url=server.url) as client:
         with pytest.raises((ValueError, TypeError)):
             await BAD_CALLS[name](client)
-        assert client._transport.connections._session is None
+        assert client._transport.pool._session is None
     assert len(server.requests) == 0
 
 
@@ -179,7 +179,7 @@ async def test_nothing_is_opened_before_the_first_call(server: FakeSyllable) -> 
     client = Client(server.api_key, base_url=server.url)
     pager = client.sessions.list()
     stream = client.sessions.stream_recording("token")
-    assert client._transport.connections._session is None
+    assert client._transport.pool._session is None
     await client.aclose()
     await client.aclose()
     assert (pager, stream, len(server.requests)) == (pager, stream, 0)
@@ -238,7 +238,7 @@ async def test_a_borrowed_sessions_own_middlewares_still_run(server: FakeSyllabl
 async def test_forgetting_to_close_warns(server: FakeSyllable) -> None:
     client = Client(server.api_key, base_url=server.url)
     await client.sessions.list()
-    session = client._transport.connections._session
+    session = client._transport.pool._session
     assert session is not None
     with pytest.warns(ResourceWarning, match="AsyncSyllableClient was not closed"):
         del client
@@ -252,8 +252,8 @@ async def test_a_view_shares_everything_but_its_settings(client: Client, server:
     first, second = server.requests
     assert first.headers["X-Team"] == "blue"
     assert "X-Team" not in second.headers
-    assert view._transport.connections is client._transport.connections
-    assert view._transport.retrier.throttle is client._transport.retrier.throttle
+    assert view._transport.pool is client._transport.pool
+    assert view._transport.retrier.quota is client._transport.retrier.quota
     await view.aclose()
     assert (await client.sessions.list()).items
     server.faults.add("*", faults.status(503))

@@ -10,7 +10,7 @@ import aiohttp
 
 from syllable_async import AsyncSyllableClient, RetryPolicy, make_converter
 from syllable_async._http.pool import POOL_SIZE
-from syllable_async._timing import Time
+from syllable_async._timing import Clock
 from tests.fault_matrix.client_under_test import Settings
 from tests.fault_matrix.secrets import SESSION_ID, TOKEN
 
@@ -20,7 +20,7 @@ _CONVERTER = make_converter()  # one for all cells: making it takes longer than 
 class _Client(AsyncSyllableClient):
     """Reads the loop's clock instead of the machine's."""
 
-    _time = Time(lambda: asyncio.get_running_loop().time(), asyncio.sleep)
+    _clock = Clock(lambda: asyncio.get_running_loop().time(), asyncio.sleep)
 
 
 class Ours:
@@ -56,7 +56,7 @@ class Ours:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        slots = self.client._transport.connections.slots
+        slots = self.client._transport.pool.slots
         await self.client.aclose()
         assert kind or slots._value == (self._settings.pool or POOL_SIZE), "a connection was not given back"
         if self._session is not None:

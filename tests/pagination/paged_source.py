@@ -9,7 +9,7 @@ from random import Random
 
 import attrs
 
-from syllable_async._pagination.pager import ListQuery
+from syllable_async._pagination.query import ListQuery
 from syllable_async._validators import parse_instant
 from syllable_async.models import ListResponseSession, Session
 

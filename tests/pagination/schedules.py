@@ -10,7 +10,7 @@ from typing import TypeAlias
 import attrs
 from hypothesis import strategies as st
 
-from syllable_async._pagination.pager import ListQuery
+from syllable_async._pagination.query import ListQuery
 from syllable_async.models import ListResponseSession, Session
 
 from .paged_source import Lie, Source, UnavailableError, at, honest, ids, session

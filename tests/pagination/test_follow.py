@@ -13,8 +13,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from syllable_async import _timing
+from syllable_async._pagination.cursor import Cursor
+from syllable_async._pagination.keyset import FollowIterator
 from syllable_async._pagination.keyset_state import TIMESTAMP_RESOLUTION
-from syllable_async._pagination.pager import Cursor, FetchPage, FollowIterator, ListQuery, Pager
+from syllable_async._pagination.pager import Pager
+from syllable_async._pagination.query import FetchPage, ListQuery
 from syllable_async.errors import (
     APIError,
     AuthenticationError,
@@ -56,7 +60,7 @@ class Clock:
 def follow(
     fetch: FetchPage, clock: Clock, cursor: Cursor | None = None, *, limit: int = 10, overlap: float = 1.0
 ) -> FollowIterator:
-    pager = Pager(fetch, ListQuery.from_arguments(limit=limit), now=clock.now, sleep=clock.sleep)
+    pager = Pager(fetch, ListQuery.from_arguments(limit=limit), _timing.Clock(now=clock.now, sleep=clock.sleep))
     return pager.follow(cursor, interval=30.0, overlap=overlap)
 
 
@@ -111,7 +115,7 @@ async def test_it_goes_on_from_the_cursor_of_a_snapshot_or_of_its_own() -> None:
         source.rows.append(session(100 + naps, micros(clock, -5)))
 
     clock = Clock(appear, most=1)
-    snapshot = Pager(source, ListQuery.from_arguments(limit=10), now=clock.now).snapshot()
+    snapshot = Pager(source, ListQuery.from_arguments(limit=10), _timing.Clock(now=clock.now)).snapshot()
     got = [row async for row in snapshot]
     walk = follow(source, clock, Cursor.from_json(snapshot.cursor.to_json()))
     got += await until_enough(walk)
@@ -191,7 +195,7 @@ async def test_wrong_arguments() -> None:
     pager = Pager(source, ListQuery.from_arguments(end_datetime=at(5)))
     with pytest.raises(ValueError, match="end_datetime has no meaning"):
         pager.follow()
-    with pytest.raises(ValueError, match="interval must be a number of seconds, finite and not negative"):
+    with pytest.raises(ValueError, match="interval must be a number of seconds from 0 on"):
         Pager(source, ListQuery.from_arguments()).follow(interval=float("inf"))
     assert source.log == []
 

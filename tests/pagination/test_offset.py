@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from syllable_async._pagination.pager import ListQuery, Pager
+from syllable_async._pagination.pager import Pager
+from syllable_async._pagination.query import ListQuery
 from syllable_async.errors import PaginationDriftWarning, PaginationError
 from syllable_async.models import ListResponseSession, Session
 

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from syllable_async._pagination.pager import ListQuery, Pager
+from syllable_async._pagination.pager import Pager
+from syllable_async._pagination.query import ListQuery
 from syllable_async.models import ListResponseSession, Session
 
 from .paged_source import Source, UnavailableError, ids, sessions

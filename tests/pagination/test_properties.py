@@ -13,7 +13,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from syllable_async._pagination.pager import Cursor, ListQuery, Pager, SnapshotIterator, TimeWindow, windows
+from syllable_async._pagination.cursor import Cursor
+from syllable_async._pagination.keyset import SnapshotIterator
+from syllable_async._pagination.pager import Pager
+from syllable_async._pagination.query import ListQuery
+from syllable_async._pagination.windows import TimeWindow, windows
 from syllable_async.errors import PaginationDriftWarning, PaginationError
 from syllable_async.models import Session
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from syllable_async._pagination.pager import ListQuery
+from syllable_async._pagination.query import ListQuery
 from syllable_async._validators import parse_instant
 from syllable_async.models import OrderByDirection, SessionProperties
 

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from syllable_async._pagination.pager import ListQuery, TimeWindow, WindowIterator, windows
+from syllable_async._pagination.query import ListQuery
+from syllable_async._pagination.windows import TimeWindow, WindowIterator, windows
 from syllable_async.errors import PaginationError
 from syllable_async.models import ListResponseSession
 

@@ -13,8 +13,9 @@ from typing import Literal, TypeVar
 import attrs
 
 from syllable_async._messages import Framing
-from syllable_async._recordings.download import Opener
+from syllable_async._recordings.download import MAX_BYTES, Opener
 from syllable_async._recordings.stream import RecordingStream
+from syllable_async._timing import SYSTEM_CLOCK, Clock
 from syllable_async.errors import (
     APIError,
     AuthenticationError,
@@ -23,6 +24,7 @@ from syllable_async.errors import (
     PermissionDeniedError,
     RateLimitError,
     SyllableConnectionError,
+    SyllableError,
     SyllableTimeoutError,
 )
 
@@ -215,28 +217,40 @@ class Origin:
         return ScriptedReply(status, headers, step.framing, short, end, self.piece, self, extra)
 
 
-class Retrier:
-    """As the policy does it, without waiting: what may pass is tried again."""
-
-    def __init__(self, attempts: int = 4) -> None:
-        self.attempts = attempts
-
-    async def run(self, attempt: Callable[[int], Awaitable[T]]) -> T:
-        for number in range(1, self.attempts):
+async def retry(attempt: Callable[[], Awaitable[T]], failure: SyllableError | None) -> T:
+    """As the policy does it, without waiting: transient errors are retried, four attempts in all."""
+    for _ in range(4):
+        if failure is None:
             try:
-                return await attempt(number)
-            except SyllableConnectionError:
-                continue
-            except APIError as error:
-                if error.status not in {408, 429, 500, 502, 503, 504}:
-                    raise
-        return await attempt(self.attempts)
+                return await attempt()
+            except (SyllableConnectionError, APIError) as error:
+                failure = error
+        last, failure = failure, None
+        if isinstance(last, APIError) and last.status not in {408, 429, 500, 502, 503, 504}:
+            raise last
+    raise last
 
 
-def stream(origin: Origin, *, timeout: float | None = 30.0, mint: bool = False, **options: object) -> RecordingStream:
+def stream(
+    origin: Origin,
+    *,
+    timeout: float | None = 30.0,
+    clock: Callable[[], float] = SYSTEM_CLOCK.monotonic,
+    mint: bool = False,
+    name: str = "recording",
+    max_bytes: int = MAX_BYTES,
+) -> RecordingStream:
     """The stream under test, over this origin."""
-    minted = origin.mint if mint else None
-    return RecordingStream(origin.open, retrier=Retrier(), timeout=timeout, mint=minted, **options)  # type: ignore[arg-type]
+    renew = origin.mint if mint else None
+    return RecordingStream(
+        origin.open,
+        retry=retry,
+        clock=Clock(monotonic=clock),
+        timeout=timeout,
+        renew=renew,
+        name=name,
+        max_bytes=max_bytes,
+    )
 
 
 async def read(recording: RecordingStream) -> bytes:

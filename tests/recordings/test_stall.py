@@ -9,6 +9,7 @@ import pytest
 
 from syllable_async._messages import StreamedResponse
 from syllable_async._recordings.stall import StallDetector
+from syllable_async._timing import Clock
 from syllable_async.errors import SyllableTimeoutError
 from tests.recordings.scripted_origin import Headers, Origin, ScriptedReply, Version
 
@@ -26,7 +27,7 @@ class Waiting(ScriptedReply):
 
 
 def pace(timeout: float | None = 0.01, clock: Callable[[], float] = lambda: 0.0) -> StallDetector:
-    return StallDetector(timeout, clock)
+    return StallDetector(timeout, Clock(monotonic=clock))
 
 
 async def stalls(watch: StallDetector, reply: StreamedResponse) -> None:

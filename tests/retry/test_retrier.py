@@ -28,8 +28,9 @@ from syllable_async import (
 )
 from syllable_async._http.status_errors import parse_retry_after
 from syllable_async._messages import Request
-from syllable_async._retry.quota import RetryQuota
-from syllable_async._retry.retrier import CallState, Retrier, StreamRetrier
+from syllable_async._retry.quota import RateLimitPause, RetryQuota
+from syllable_async._retry.retrier import CallState, Retrier
+from syllable_async._timing import Clock
 from tests.fake_time import FakeTime
 
 GET = Request(method="GET", path_template="/x/{id}", path="/x/1")
@@ -61,8 +62,12 @@ class Script:
         return "done"
 
 
+def clock(time: FakeTime) -> Clock:
+    return Clock(time.clock, time.sleep)
+
+
 def retrier(time: FakeTime, policy: Any = None) -> Retrier:
-    return Retrier(policy or RetryPolicy(), RetryQuota(time.clock), time.sleep)
+    return Retrier(policy or RetryPolicy(), RetryQuota(), RateLimitPause(clock(time)), clock(time))
 
 
 RETRIED: list[SyllableError] = [
@@ -208,25 +213,25 @@ async def test_a_dead_server_gets_at_most_a_tenth_more_and_success_refills(fake_
     results = await asyncio.gather(*(shared.run(dead, GET) for _ in range(1000)), return_exceptions=True)
     assert all(isinstance(result, SyllableConnectionError) for result in results)
     assert calls == 1100
-    assert shared.throttle.quota == 0
+    assert shared.quota.available == 0
     for _ in range(RetryQuota.CAPACITY):
         await shared.run(Script(), GET)
-    assert shared.throttle.quota == RetryQuota.CAPACITY
+    assert shared.quota.available == RetryQuota.CAPACITY
     assert await shared.run(Script(failing(500)), GET) == "done"
-    assert shared.throttle.quota == RetryQuota.CAPACITY
+    assert shared.quota.available == RetryQuota.CAPACITY
 
 
 @given(st.lists(st.lists(st.sampled_from([500, 404]), max_size=5), max_size=40))
 async def test_the_quota_is_exact_whatever_runs_side_by_side(programs: list[list[int]]) -> None:
     time = FakeTime()
     shared = retrier(time, RetryPolicy(deadline=None))
-    shared.throttle.quota = start = 50
+    shared.quota.available = start = 50
     scripts = [Script(*(failing(status) for status in program)) for program in programs]
     results = await asyncio.gather(*(shared.run(script, GET) for script in scripts), return_exceptions=True)
     retries = sum(script.calls - 1 for script in scripts)
     back = sum(max(1, 5 * (s.calls - 1)) for s, r in zip(scripts, results, strict=True) if r == "done")
-    assert 0 <= shared.throttle.quota <= RetryQuota.CAPACITY
-    assert shared.throttle.quota == start - 5 * retries + back
+    assert 0 <= shared.quota.available <= RetryQuota.CAPACITY
+    assert shared.quota.available == start - 5 * retries + back
 
 
 @pytest.mark.parametrize(
@@ -254,29 +259,28 @@ async def test_no_other_answer_pauses_anybody_else(error: SyllableError, fake_ti
 
 async def test_a_pause_is_lengthened_while_it_is_waited_for_and_never_shortened(fake_time: FakeTime) -> None:
     shared = retrier(fake_time)
-    shared.throttle.pause(20)
-    shared.throttle.pause(5)
+    shared.pause.extend(20)
+    shared.pause.extend(5)
 
     async def sleep(seconds: float) -> None:
         await fake_time.sleep(seconds)
         if len(fake_time.sleeps) == 1:
-            shared.throttle.pause(7)
+            shared.pause.extend(7)
 
-    assert await attrs.evolve(shared, sleep=sleep).run(Script(), GET) == "done"
+    assert await attrs.evolve(shared, clock=attrs.evolve(shared.clock, sleep=sleep)).run(Script(), GET) == "done"
     assert fake_time.sleeps == [20, 7]
 
 
 async def test_a_client_begins_without_a_pause_and_with_a_full_quota() -> None:
-    throttle = RetryQuota(lambda: 0.5)
-    assert throttle.paused_until <= throttle.clock()
-    assert throttle.quota == 500
+    assert RateLimitPause(Clock(monotonic=lambda: 0.5)).until <= 0.5
+    assert RetryQuota().available == 500
     call = CallState(None, None)
     assert (call.requests_sent, call.may_have_been_sent) == (0, True)
 
 
 async def test_a_call_sends_until_its_deadline_and_no_further(fake_time: FakeTime) -> None:
     shared = retrier(fake_time, RetryPolicy(deadline=5))
-    shared.throttle.pause(5)
+    shared.pause.extend(5)
     assert await shared.run(Script(), GET) == "done"
     script = Script(failing(503, 5))
     with pytest.raises(InternalServerError):
@@ -284,19 +288,31 @@ async def test_a_call_sends_until_its_deadline_and_no_further(fake_time: FakeTim
     assert (script.calls, fake_time.sleeps) == (1, [5])
 
 
-async def test_a_recordings_attempts_are_numbered_and_have_no_deadline(fake_time: FakeTime) -> None:
-    numbers: list[int] = []
+async def test_a_call_that_is_given_goes_on_counting_and_has_no_deadline(fake_time: FakeTime) -> None:
+    recording, seen = CallState(), list[int]()
 
-    async def attempt(number: int) -> str:
-        numbers.append(number)
+    async def attempt(call: CallState) -> str:
+        call.requests_sent += 1
+        seen.append(call.requests_sent)
         fake_time.now += 10
-        if number < 3:
+        if len(seen) % 3:
             raise SyllableConnectionError("reset")
         return "done"
 
-    stream = StreamRetrier(retrier(fake_time, RetryPolicy(deadline=1)), GET)
-    assert await stream.run(attempt) == "done"
-    assert numbers == [1, 2, 3]
+    one = retrier(fake_time, RetryPolicy(deadline=1))
+    assert await one.run(attempt, GET, call=recording) == "done"
+    assert await one.run(attempt, GET, call=recording) == "done"
+    assert seen == [1, 2, 3, 4, 5, 6]
+
+
+async def test_a_failure_that_is_given_counts_as_the_first_attempt(fake_time: FakeTime) -> None:
+    script = Script(*[SyllableConnectionError("reset")] * 9)
+    with pytest.raises(SyllableConnectionError):
+        await retrier(fake_time).run(script, GET, failure=SyllableConnectionError("cut"))
+    assert script.calls == 3
+    with pytest.raises(NotFoundError):
+        await retrier(fake_time).run(script, GET, failure=failing(404))
+    assert script.calls == 3
 
 
 async def test_another_policy_has_the_same_brakes(fake_time: FakeTime) -> None:
@@ -304,14 +320,15 @@ async def test_another_policy_has_the_same_brakes(fake_time: FakeTime) -> None:
     assert shared.with_policy(None) is shared
     other = shared.with_policy(RetryPolicy(max_attempts=1))
     assert other.effective_policy.max_attempts == 1
-    assert other.throttle is shared.throttle
-    assert other.sleep == shared.sleep
+    assert other.quota is shared.quota
+    assert other.pause is shared.pause
+    assert other.clock is shared.clock
     assert shared.with_policy(tenacity.AsyncRetrying()).effective_policy == RetryPolicy()
 
 
 async def test_a_pause_beyond_the_deadline_is_not_waited_for(fake_time: FakeTime) -> None:
     shared = retrier(fake_time, RetryPolicy(deadline=5))
-    shared.throttle.pause(10)
+    shared.pause.extend(10)
     script = Script()
     with pytest.raises(SyllableTimeoutError, match="deadline of 5 s") as caught:
         await shared.run(script, GET)
@@ -375,7 +392,7 @@ async def test_quota_and_deadline_stay_ours_with_tenacity(fake_time: FakeTime) -
     with pytest.raises(InternalServerError):
         await shared.run(script, GET)
     assert script.calls <= 61
-    shared.throttle.quota = 5
+    shared.quota.available = 5
     script = Script(*(failing(500) for _ in range(9999)))
     with pytest.raises(InternalServerError):
         await shared.run(script, GET)
