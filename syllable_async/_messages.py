@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Literal, Protocol
+from datetime import datetime
+from typing import Any, Generic, Literal, Protocol, TypeVar
 
 import attrs
 
@@ -54,3 +55,26 @@ class StreamedResponse(Protocol):
     async def aclose(self) -> None:
         """Give the connection back, or close it if the body was not read to its end. Can be called twice."""
         ...
+
+
+R = TypeVar("R")
+I = TypeVar("I")  # noqa: E741 - R for the rows that fit, I for those that are invalid
+
+
+@attrs.frozen(kw_only=True)
+class Page(Generic[R, I]):
+    """One page of a list, as the engines see it: its rows, and their instants on the wire."""
+
+    response: Any = attrs.field(repr=False)
+    """The decoded envelope, as `await pager` gives it."""
+    rows: tuple[R, ...] = attrs.field(repr=False)
+    """The rows that fit, in the server's order."""
+    instants: tuple[datetime, ...] = ()
+    """When each of `rows` is, UTC, as the wire had it: a user's hook may have made a local time of it."""
+    invalid: tuple[I, ...] = ()
+    """The rows that did not fit, where `on_invalid_row` was given."""
+    invalid_instants: tuple[datetime | None, ...] = ()
+    """When each of `invalid` is, None where that cannot be read."""
+    page_size: int = 0
+    total_pages: int | None = None
+    total_count: int | None = None

@@ -13,6 +13,7 @@ __all__ = [
     "APIError",
     "AuthenticationError",
     "BadRequestError",
+    "ClientClosedError",
     "HTTPValidationError",
     "IncompleteRecordingError",
     "InternalServerError",
@@ -215,6 +216,10 @@ class SyllableTimeoutError(SyllableConnectionError):
         )
         self.limit = limit
         self.seconds = seconds
+
+
+class ClientClosedError(SyllableError):
+    """The client, or the walk or recording that is read, was closed: nothing that it gave so far is whole."""
 
 
 class ResponseValidationError(SyllableError):

@@ -15,6 +15,7 @@ import attrs
 
 __all__ = [
     "InspectLatencyResponse",
+    "InvalidRow",
     "LatencyCategory",
     "LatencyEntry",
     "LatencyUnitType",
@@ -122,6 +123,23 @@ class _Stamped:
 
     def __attrs_post_init__(self) -> None:
         _aware(self, "timestamp")
+
+
+@attrs.frozen(kw_only=True)
+class InvalidRow:
+    """A row of a list that does not fit its model; `on_invalid_row` of `sessions.list` is called with it.
+
+    Attributes:
+        index: 0-based, of the row in its page.
+        path: where in the row the problem is, for example `$.duration`.
+        problem: what is wrong there, types and never values.
+        raw: the row's JSON as dicts and lists; it may quote a patient.
+    """
+
+    index: int
+    path: str
+    problem: str
+    raw: Any = attrs.field(repr=lambda _: "<hidden>")
 
 
 @attrs.frozen(kw_only=True)

@@ -232,7 +232,8 @@ def test_the_tested_package_is_the_one_that_was_meant() -> None:
 
 
 PUBLIC = """
-APIError AsyncSyllableClient AuthenticationError BadRequestError Cursor HTTPValidationError IncompleteRecordingError
+APIError AsyncSyllableClient AuthenticationError BadRequestError ClientClosedError InvalidRow
+Cursor HTTPValidationError IncompleteRecordingError
 InspectLatencyResponse InternalServerError LatencyCategory LatencyEntry LatencyUnitType ListResponseSession
 NotFoundError OrderByDirection Pager PaginationDriftWarning PaginationError PermissionDeniedError RateLimitError
 RawResponse RecordingChangedError RecordingError RecordingStream ResponseValidationError RetryPolicy SavedRecording
