@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 from . import faults
-from ._log import LoggedRequest
+from ._request_log import LoggedRequest
 from ._server import FakeSyllable
 
 

@@ -15,14 +15,11 @@ from typing import Any, Self
 
 from aiohttp import web
 
-from ._answers import Answer, error
-from ._api import API, Tokens
-from ._delivery import deliver, plain
-from ._faults import Fault, FaultQueue
-from ._log import KEY_HEADER, LoggedRequest, RequestLog
-from ._query import Bounds
-from ._routes import Call, read_call, slash_redirect
-from ._store import Store
+from ._api import API, Answer, Call, Tokens, error, read_call, slash_redirect
+from ._data import Bounds, Store
+from ._fault_queue import Fault, FaultQueue
+from ._request_log import KEY_HEADER, LoggedRequest, RequestLog
+from ._response_writer import deliver, plain
 
 _TURNS = 5
 """Of the loop, from an accepted connection to its protocol and some more."""

@@ -14,10 +14,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from ._answers import Answer, encode, error, json_answer
-from ._faults import Delivery, Fault, FaultQueue
-from ._query import Bounds, ListQuery
-from ._routes import Call
+from ._api import Answer, Call, error, json_answer
+from ._data import Bounds, ListQuery
+from ._fault_queue import Delivery, Fault, FaultQueue
+from ._json import encode
 
 __all__ = [
     "Answer",

@@ -17,7 +17,7 @@ from typing import Any, cast
 import duckdb
 
 from syllable_async.testing import FakeSyllable, faults
-from syllable_async.testing._routes import read_call
+from syllable_async.testing._api.routes import read_call
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 SPAN = ("2026-01-05", "2026-12-31")

@@ -8,9 +8,9 @@ from datetime import datetime
 from threading import RLock
 from typing import Any, Final
 
-from ._answers import encode_text
-from ._query import ListQuery
-from ._rows import SPACING, Row, Rows, instant_of, timestamp_text
+from .._json import encode_text
+from .query import ListQuery
+from .seeded import SPACING, Row, Rows, instant_of, timestamp_text
 
 _TYPES: Final[dict[str, tuple[type, ...]]] = {
     "duration": (int, float),

@@ -6,14 +6,12 @@ from collections.abc import Callable
 from hashlib import blake2b
 from typing import Any
 
-from . import _conversations as conversations
-from ._answers import JSON, Answer, encode_text, error, json_answer, to_bytes
-from ._audio import wav
-from ._query import BadQueryError, Bounds, ListQuery, UnprocessableError, read_list_query, read_token
-from ._ranges import ranged
-from ._routes import ROOT, STREAM, Call
-from ._rows import VOICE
-from ._store import Store
+from .._data import VOICE, Bounds, ListQuery, Store, conversations, wav
+from .._json import encode_text, to_bytes
+from .query_params import BadQueryError, UnprocessableError, read_list_query, read_token
+from .range_requests import ranged
+from .response import JSON, Answer, error, json_answer
+from .routes import ROOT, STREAM, Call
 
 READS_UNTIL_COMPLETE = 3
 

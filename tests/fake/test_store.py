@@ -14,9 +14,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, multiple, rule
 
 from syllable_async.testing import FakeSyllable
-from syllable_async.testing._query import PROPERTIES, Bounds, ListQuery
-from syllable_async.testing._rows import Rows, instant_of
-from syllable_async.testing._store import Store
+from syllable_async.testing._api.query_params import PROPERTIES
+from syllable_async.testing._data.query import Bounds, ListQuery
+from syllable_async.testing._data.seeded import Rows, instant_of
+from syllable_async.testing._data.store import Store
 
 Row = dict[str, Any]
 START = datetime(2026, 1, 5, 13, tzinfo=UTC)

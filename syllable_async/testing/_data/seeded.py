@@ -9,7 +9,7 @@ from functools import cache
 from hashlib import blake2b
 from typing import Any
 
-from ._answers import encode_text
+from .._json import encode_text
 
 Row = dict[str, Any]
 """A session as the API shows it, every field of the schema present."""

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any
 
-from ._rows import instant_of
+from .._data import Bounds, ListQuery, instant_of
 
 Params = Sequence[tuple[str, str]]
-Bounds = Literal["[)", "[]", "()", "(]"]
-"""Whether a date window holds its start and its end: square brackets do."""
 
 PROPERTIES = (
     "timestamp",
@@ -54,25 +51,6 @@ class UnprocessableError(Exception):
 
 class BadQueryError(Exception):
     """A 400 with a sentence, for what the schema cannot refuse."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ListQuery:
-    """What one call of the list asks for."""
-
-    page: int = 0
-    limit: int = 25
-    search: tuple[tuple[str, Any], ...] = ()
-    order_by: str | None = None
-    descending: bool = False
-    fields: tuple[str, ...] = ()
-    start: int | None = None
-    """Microseconds since 1970, as `end`."""
-    end: int | None = None
-    bounds: Bounds = "[)"
-    echo_page: int | None = None
-    """The page number that the answer claims, where it differs from the page served."""
-    echo_limit: int | None = None
 
 
 class _Reader:

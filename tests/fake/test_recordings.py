@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from syllable_async.testing import FakeSyllable
-from syllable_async.testing._ranges import etag_of, ranged
+from syllable_async.testing._api.range_requests import etag_of, ranged
 
 BODY = bytes(range(100))
 ETAG = etag_of(BODY)

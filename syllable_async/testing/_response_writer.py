@@ -8,9 +8,9 @@ from collections.abc import Awaitable, Callable
 
 from aiohttp import web
 
-from ._answers import Answer
-from ._faults import Delivery
-from ._log import LoggedRequest
+from ._api import Answer
+from ._fault_queue import Delivery
+from ._request_log import LoggedRequest
 
 Sleep = Callable[[float], Awaitable[None]]
 

@@ -6,9 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from threading import Lock
 
-from ._answers import Answer
-from ._query import ListQuery
-from ._routes import OPERATIONS, Call
+from ._api import OPERATIONS, Answer, Call
+from ._data import ListQuery
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,7 +9,7 @@ from datetime import datetime
 from random import Random
 from typing import Any
 
-from ._rows import VOICE, Row, instant_of, timestamp_text
+from .seeded import VOICE, Row, instant_of, timestamp_text
 
 Document = dict[str, Any]
 _Step = tuple[str, str, list[str] | None, float]

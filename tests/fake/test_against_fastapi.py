@@ -17,7 +17,7 @@ from pydantic import TypeAdapter, ValidationError
 from syllable_sdk.models import OrderByDirection, SessionProperties
 
 from syllable_async.testing import FakeSyllable
-from syllable_async.testing._query import UnprocessableError, read_list_query
+from syllable_async.testing._api.query_params import UnprocessableError, read_list_query
 
 ECHOED = ("Location", "Allow")
 KEY = "Syllable-API-Key"

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from urllib.parse import parse_qsl, quote, unquote
 
-from ._query import ListQuery
+from .._data import ListQuery
 
 ROOT = "/api/v1/sessions/"
 STREAM = "recording/stream"

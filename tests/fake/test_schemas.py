@@ -10,7 +10,7 @@ import jsonschema_rs
 import pytest
 
 from syllable_async.testing import FakeSyllable
-from tests.vendor_document import REPLIES, reply_schema
+from tests.fake.vendor_document import REPLIES, reply_schema
 
 
 @pytest.fixture(scope="module")

@@ -16,9 +16,9 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from syllable_async.testing import FakeSyllable
-from tests.vendor_document import STREAM, document
+from tests.fake.vendor_document import STREAM, document
 
-SHARED = Path(__file__).parents[2] / "shared" / "wire" / "openapi-sessions.json"
+SHARED = Path(__file__).parents[3] / "shared" / "wire" / "openapi-sessions.json"
 schemathesis: Any = import_module("schemathesis")  # half of its types are unknown to type checkers
 conformance: Any = import_module("schemathesis.specs.openapi.checks")
 CHECKS = [
