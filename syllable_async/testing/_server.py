@@ -15,11 +15,11 @@ from typing import Any, Self
 
 from aiohttp import web
 
-from ._api import API, Answer, Call, Tokens, error, read_call, slash_redirect
+from ._api import API, Answer, Call, FakeApp, Tokens, log_entry
 from ._data import Bounds, Store
 from ._fault_queue import Fault, FaultQueue
-from ._request_log import KEY_HEADER, LoggedRequest, RequestLog
-from ._response_writer import deliver, plain
+from ._request_log import LoggedRequest, RequestLog
+from ._response_writer import write_plain, write_response
 
 _TURNS = 5
 """Of the loop, from an accepted connection to its protocol and some more."""
@@ -84,6 +84,7 @@ class FakeSyllable:
         self.url: str = ""
         self._store = Store(seed, sessions)
         self._api = API(self._store, Tokens(seed, token_lifetime, clock), seed, bounds)
+        self._app = FakeApp(self._api, self.api_key)
         self._address = host, port
         self._ssl = ssl_context
         self._scheme = "http" if ssl_context is None else "https"
@@ -195,67 +196,29 @@ class FakeSyllable:
     # Serving
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
-        host = request.headers.get("Host")
-        origin = f"{self._scheme}://{host}" if host else self.url
-        call = read_call(request.method, request.raw_path, origin)
-        call.range, call.if_range = request.headers.get("Range"), request.headers.get("If-Range")
-        call.expire_tokens = self._api.tokens.expire
-        entry = self._logged(request, call)
+        call = self._app.parse(request, self.url)
+        entry = log_entry(request, call, self._clock())
+        self.requests.append(entry)
         try:
             fault = self.faults.take(call)
             if fault is None:
-                return plain(self._answer(request, call), entry)
+                return write_plain(self._app.respond(call), entry)
             entry.fault = fault.name
-            return await deliver(request, self._faulty(request, call, fault), fault.delivery, entry, self._sleep)
+            return await write_response(request, self._faulty(call, fault), fault.delivery, entry, self._sleep)
         finally:
             if self._on_answer is not None:
                 self._on_answer(entry)
 
-    def _logged(self, request: web.BaseRequest, call: Call) -> LoggedRequest:
-        headers = request.headers.copy()
-        key_sent = KEY_HEADER in headers
-        if key_sent:
-            headers[KEY_HEADER] = "***"
-        entry = LoggedRequest(
-            method=call.method,
-            path=call.path,
-            query=call.params,
-            headers=headers,
-            time=self._clock(),
-            operation=call.operation,
-            key_sent=key_sent,
-        )
-        self.requests.append(entry)
-        return entry
-
-    def _faulty(self, request: web.BaseRequest, call: Call, fault: Fault) -> Answer:
+    def _faulty(self, call: Call, fault: Fault) -> Answer:
         for hook in fault.before:
             answer = hook(call)
             if answer is not None:
                 return answer
         call.adjust = fault.query
-        answer = self._answer(request, call)
+        answer = self._app.respond(call)
         for change in fault.after:
             answer = change(answer)
         return answer
-
-    def _answer(self, request: web.BaseRequest, call: Call) -> Answer:
-        if call.operation is None:
-            return self._unrouted(request, call)
-        key = request.headers.get(KEY_HEADER)
-        if key != self.api_key:
-            return error(401, "Not authenticated" if key is None else "Invalid API key")
-        return self._api.answer(call)
-
-    def _unrouted(self, request: web.BaseRequest, call: Call) -> Answer:
-        """405, a redirect to the path with or without the slash at its end, or 404: Starlette's order."""
-        if call.allowed:
-            return error(405, "Method Not Allowed").with_headers({"Allow": call.allowed})
-        other = slash_redirect(call.path)
-        if other is None:
-            return error(404, "Not Found")
-        _, mark, query = request.raw_path.partition("?")
-        return Answer(307, {"Location": f"{call.origin}{other}{mark}{query}"}, b"")
 
 
 class _LoopThread:

@@ -138,11 +138,11 @@ def hang_up(*, times: int | None = 1) -> Fault:
     return Fault(name="hang up", times=times, delivery=Delivery(hang_up=True))
 
 
-def _asked(name: str, times: int | None, change: Callable[[ListQuery], ListQuery]) -> Fault:
+def _query_fault(name: str, times: int | None, change: Callable[[ListQuery], ListQuery]) -> Fault:
     return Fault(name=name, times=times, query=(change,))
 
 
-def _answered(name: str, times: int | None, change: Callable[[Answer], Answer]) -> Fault:
+def _response_fault(name: str, times: int | None, change: Callable[[Answer], Answer]) -> Fault:
     return Fault(name=name, times=times, after=(change,))
 
 
@@ -152,7 +152,7 @@ def clamp_limit(most: int, *, echo_asked: bool = False, times: int | None = 1) -
     def clamp(query: ListQuery) -> ListQuery:
         return replace(query, limit=min(query.limit, most), echo_limit=query.limit if echo_asked else None)
 
-    return _asked(f"clamp limit to {most}", times, clamp)
+    return _query_fault(f"clamp limit to {most}", times, clamp)
 
 
 def repeat_page(page: int | None = None, *, times: int | None = 1) -> Fault:
@@ -162,17 +162,17 @@ def repeat_page(page: int | None = None, *, times: int | None = 1) -> Fault:
         served = max(0, query.page - 1) if page is None else page
         return replace(query, page=served, echo_page=query.page)
 
-    return _asked("repeat page", times, repeat)
+    return _query_fault("repeat page", times, repeat)
 
 
 def date_bounds(bounds: Bounds, *, times: int | None = 1) -> Fault:
     """Take the date window as open or closed: `"[)"`, `"[]"`, `"()"` or `"(]"`."""
-    return _asked(f"date bounds {bounds}", times, lambda query: replace(query, bounds=bounds))
+    return _query_fault(f"date bounds {bounds}", times, lambda query: replace(query, bounds=bounds))
 
 
 def edit_json(change: Callable[[Any], Any], *, name: str = "edit JSON", times: int | None = 1) -> Fault:
     """Send what `change` makes of the answer's document."""
-    return _answered(name, times, lambda answer: replace(answer, body=encode(change(json.loads(answer.body)))))
+    return _response_fault(name, times, lambda answer: replace(answer, body=encode(change(json.loads(answer.body)))))
 
 
 def null_totals(*, times: int | None = 1) -> Fault:
@@ -183,18 +183,20 @@ def null_totals(*, times: int | None = 1) -> Fault:
 
 def broken_json(*, times: int | None = 1) -> Fault:
     """Send the first half of the document, in complete framing."""
-    return _answered("broken JSON", times, lambda answer: replace(answer, body=answer.body[: len(answer.body) // 2]))
+    return _response_fault(
+        "broken JSON", times, lambda answer: replace(answer, body=answer.body[: len(answer.body) // 2])
+    )
 
 
 def content_type(value: str, *, times: int | None = 1) -> Fault:
     """Send another `Content-Type`."""
-    return _answered(f"content type {value}", times, lambda answer: answer.with_headers({"Content-Type": value}))
+    return _response_fault(f"content type {value}", times, lambda answer: answer.with_headers({"Content-Type": value}))
 
 
 def etag(value: str | None, *, times: int | None = 1) -> Fault:
     """Send another ETag, or none. What `If-Range` is compared with stays the real one."""
     name = "no ETag" if value is None else "other ETag"
-    return _answered(name, times, lambda answer: answer.with_headers({"ETag": value}))
+    return _response_fault(name, times, lambda answer: answer.with_headers({"ETag": value}))
 
 
 def weaken_etag(*, times: int | None = 1) -> Fault:
@@ -204,12 +206,12 @@ def weaken_etag(*, times: int | None = 1) -> Fault:
         strong = answer.headers.get("ETag")
         return answer.with_headers({"ETag": f"W/{strong}"}) if strong else answer
 
-    return _answered("weak ETag", times, weaken)
+    return _response_fault("weak ETag", times, weaken)
 
 
 def content_range(value: str | None, *, times: int | None = 1) -> Fault:
     """Send another `Content-Range`, or none; only answers that are partial are changed."""
-    return _answered(
+    return _response_fault(
         "wrong Content-Range",
         times,
         lambda answer: answer.with_headers({"Content-Range": value}) if answer.status == 206 else answer,

@@ -16,7 +16,7 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invar
 from syllable_async.testing import FakeSyllable
 from syllable_async.testing._api.query_params import PROPERTIES
 from syllable_async.testing._data.query import Bounds, ListQuery
-from syllable_async.testing._data.seeded import Rows, instant_of
+from syllable_async.testing._data.seeded import SeededSessions, instant_of
 from syllable_async.testing._data.store import Store
 
 Row = dict[str, Any]
@@ -52,7 +52,7 @@ def shown(store: Store, query: ListQuery) -> list[str]:
     return [store.row(index)["session_id"] for index in indices]
 
 
-ROWS = [Rows(1)[index] for index in range(60)]
+ROWS = [SeededSessions(1)[index] for index in range(60)]
 moments = st.one_of(st.none(), st.sampled_from([moment(row) for row in ROWS]), st.just(instant_of(START)))
 searches = st.sampled_from(PROPERTIES).flatmap(
     lambda name: st.tuples(st.just(name), st.sampled_from([cell(row, name) for row in ROWS if row[name] is not None]))
@@ -161,7 +161,7 @@ def test_a_seed_describes_the_same_sessions_however_many_there_are() -> None:
 
 
 def test_the_data_is_realistic() -> None:
-    rows = [Rows(0)[index] for index in range(4_000)]
+    rows = [SeededSessions(0)[index] for index in range(4_000)]
     moments = [moment(row) for row in rows]
     assert moments == sorted(moments)
     assert 10 < len(rows) - len(set(moments)) < 400
@@ -178,7 +178,7 @@ def test_the_data_is_realistic() -> None:
 
 
 def test_a_hundred_thousand_sessions_are_there_at_once_and_found_by_id() -> None:
-    rows = Rows(3)
+    rows = SeededSessions(3)
     for index in (0, 1, 77, 99_999):
         assert rows.index(rows.session_id(index)) == index
     for name in ("", "nobody", rows.session_id(5)[:-1], rows.session_id(5).upper(), "00000000-0000"):
@@ -189,7 +189,7 @@ def test_a_hundred_thousand_sessions_are_there_at_once_and_found_by_id() -> None
 
 
 def test_text_and_row_are_one() -> None:
-    rows = Rows(9)
+    rows = SeededSessions(9)
     for index in range(300):
         assert json.loads(rows.text(index)) == rows[index]
 

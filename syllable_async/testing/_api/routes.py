@@ -39,6 +39,10 @@ class Call:
     session_id: str = ""
     range: str | None = None
     if_range: str | None = None
+    key: str | None = field(default=None, repr=False)
+    """The API key that came along."""
+    target: str = field(default="", repr=False)
+    """Path and query, byte for byte as they came."""
     adjust: tuple[Callable[[ListQuery], ListQuery], ...] = ()
     """Changes what the list is asked, once that is read."""
     expire_tokens: Callable[[int], None] = field(default=lambda _: None)
@@ -51,7 +55,7 @@ class Call:
         return dict(self.params).get(name)
 
 
-def read_call(method: str, target: str, origin: str = "") -> Call:
+def parse_request(method: str, target: str, origin: str = "") -> Call:
     """The call behind a method and a request target; `operation` is None where no route fits."""
     path, _, query = target.partition("?")
     call = Call(method, unquote(path), parse_qsl(query, keep_blank_values=True) if query else [], origin)

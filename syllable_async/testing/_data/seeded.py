@@ -57,7 +57,7 @@ def instant_of(moment: datetime) -> int:
     return (aware - EPOCH) // timedelta(microseconds=1)
 
 
-class Rows:
+class SeededSessions:
     """The sessions that a seed describes. Indices follow time; a few neighbours share one timestamp."""
 
     def __init__(self, seed: int) -> None:

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from .._json import encode_text
 from .query import ListQuery
-from .seeded import SPACING, Row, Rows, instant_of, timestamp_text
+from .seeded import SPACING, Row, SeededSessions, instant_of, timestamp_text
 
 _TYPES: Final[dict[str, tuple[type, ...]]] = {
     "duration": (int, float),
@@ -30,7 +30,7 @@ class Store:
     """Every public method may be called from any thread."""
 
     def __init__(self, seed: int, count: int) -> None:
-        self._rows = Rows(seed)
+        self._rows = SeededSessions(seed)
         self._next = count
         self._changed: dict[int, Row] = {}
         self._deleted: set[int] = set()
@@ -245,7 +245,7 @@ def _typed_extra(name: str, value: Any) -> Any:
     return value
 
 
-FIELDS = frozenset(Rows(0)[0])
+FIELDS = frozenset(SeededSessions(0)[0])
 """The fields of a session."""
 EXTRAS = frozenset({"summary", "rating", "recordings", "complete_after"})
 """What else a session can be given."""
