@@ -7,7 +7,8 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
-from .._data import Bounds, ListQuery, instant_of
+from .._data import MICROSECONDS, ListQuery, Resolution, instant_of
+from .settings import Settings
 
 Params = Sequence[tuple[str, str]]
 
@@ -32,6 +33,8 @@ PROPERTIES = (
     "is_legacy",
     "is_test",
 )
+SEARCHABLE = tuple(name for name in PROPERTIES if name != "is_outbound")
+"""What the live API was seen to take as a search field, though its document lists them all."""
 DIRECTIONS = ("asc", "desc")
 _BOOLEANS = {"true": True, "1": True, "false": False, "0": False}
 
@@ -114,14 +117,14 @@ def _listed(choices: tuple[str, ...]) -> str:
     return f"{', '.join(quoted[:-1])} or {quoted[-1]}"
 
 
-def read_list_query(params: Params, bounds: Bounds) -> ListQuery:
+def read_list_query(params: Params, settings: Settings) -> ListQuery:
     """The query of `GET /api/v1/sessions/`; raises `UnprocessableError` or `BadQueryError`."""
     if not params:
-        return ListQuery(bounds=bounds, descending=True)
+        return ListQuery(bounds=settings.bounds, descending=True, tests=not settings.hide_tests)
     reader = QueryReader(params)
     page = reader.non_negative_int("page", 0)
     limit = reader.non_negative_int("limit", 25)
-    names = reader.choices("search_fields", PROPERTIES)
+    names = reader.choices("search_fields", SEARCHABLE if settings.refuse_is_outbound else PROPERTIES)
     values = reader.all("search_field_values")
     order_by = reader.choice("order_by", PROPERTIES)
     direction = reader.choice("order_by_direction", DIRECTIONS)
@@ -130,16 +133,22 @@ def read_list_query(params: Params, bounds: Bounds) -> ListQuery:
         raise UnprocessableError(reader.errors)
     if len(names) != len(values):
         raise BadQueryError("search_fields and search_field_values must have the same length")
+    search = tuple((name, _filter_value(name, value)) for name, value in zip(names, values, strict=True))
+    tests = not settings.hide_tests or ("is_test", True) in search
+    if settings.hide_tests:
+        # Seen of the live API: the filter adds test sessions, and restricts to nothing.
+        search = tuple(part for part in search if part[0] != "is_test")
     return ListQuery(
         page=page,
         limit=limit,
-        search=tuple((name, _filter_value(name, value)) for name, value in zip(names, values, strict=True)),
+        search=search,
+        tests=tests,
         order_by=order_by,
         descending=direction == "desc" if direction else order_by is None,
         fields=tuple(fields),
-        start=_moment(reader, "start_datetime"),
-        end=_moment(reader, "end_datetime"),
-        bounds=bounds,
+        start=_moment(reader, "start_datetime", settings.bounds_resolution),
+        end=_moment(reader, "end_datetime", settings.bounds_resolution),
+        bounds=settings.bounds,
     )
 
 
@@ -153,9 +162,12 @@ def read_token(params: Params) -> str:
     return token
 
 
-def _moment(reader: QueryReader, name: str) -> int | None:
+def _moment(reader: QueryReader, name: str, resolution: Resolution) -> int | None:
     text = reader.last(name)
-    return None if text is None else parse_moment(text, name)
+    if text is None:
+        return None
+    grain = MICROSECONDS[resolution]
+    return parse_moment(text, name) // grain * grain
 
 
 def parse_moment(text: str, name: str) -> int:

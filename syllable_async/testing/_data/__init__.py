@@ -2,8 +2,25 @@
 
 from . import conversations
 from .audio import wav
-from .query import Bounds, ListQuery
-from .seeded import VOICE, instant_of
-from .store import Store
+from .conversations import Conversation
+from .query import MICROSECONDS, Bounds, ListQuery, Resolution
+from .replica import Replica, ReplicatedStore
+from .seeded import VOICE, Row, instant_of
+from .store import Listing, Store
 
-__all__ = ["VOICE", "Bounds", "ListQuery", "Store", "conversations", "instant_of", "wav"]
+__all__ = [
+    "MICROSECONDS",
+    "VOICE",
+    "Bounds",
+    "Conversation",
+    "ListQuery",
+    "Listing",
+    "Replica",
+    "ReplicatedStore",
+    "Resolution",
+    "Row",
+    "Store",
+    "conversations",
+    "instant_of",
+    "wav",
+]

@@ -7,6 +7,9 @@ from typing import Any, Literal
 
 Bounds = Literal["[)", "[]", "()", "(]"]
 """Whether a date window holds its start and its end: square brackets do."""
+Resolution = Literal["microseconds", "milliseconds", "seconds"]
+"""How fine a moment is shown or compared."""
+MICROSECONDS: dict[Resolution, int] = {"microseconds": 1, "milliseconds": 1_000, "seconds": 1_000_000}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,6 +26,10 @@ class ListQuery:
     """Microseconds since 1970, as `end`."""
     end: int | None = None
     bounds: Bounds = "[)"
+    tests: bool = True
+    """Whether test sessions are shown."""
+    listed_by: int | None = None
+    """Only what is listed by this moment (microseconds since 1970); None: everything."""
     echo_page: int | None = None
     """The page number that the answer claims, where it differs from the page served."""
     echo_limit: int | None = None
