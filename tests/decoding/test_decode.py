@@ -15,7 +15,7 @@ from cattrs.preconf.msgspec import MsgspecJsonConverter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from syllable_async import ResponseValidationError, decode, make_converter, models, to_dict, to_json
+from syllable_async import OrderByDirection, ResponseValidationError, decode, make_converter, models, to_dict, to_json
 
 MODELS: list[Any] = [getattr(models, name) for name in models.__all__ if attrs.has(getattr(models, name))]
 DEFAULT = make_converter()
@@ -252,3 +252,10 @@ def test_a_session_reads_as_one_harmless_line() -> None:
     )
     assert str(session) == "2026-01-01T00:00:00+00:00 session s1, Front desk, 61.5 s"
     assert SECRET not in repr(session)
+
+
+def test_an_enum_keeps_an_unknown_string_and_refuses_anything_else() -> None:
+    assert OrderByDirection("sideways").value == "sideways"
+    number: Any = 3
+    with pytest.raises(ValueError, match="3 is not a valid OrderByDirection"):
+        OrderByDirection(number)
