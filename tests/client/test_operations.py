@@ -34,7 +34,7 @@ from syllable_async import (
 )
 from syllable_async.testing import FakeSyllable, faults
 from tests.client.test_against_vendor import assert_same
-from tests.fake_time import FakeTime
+from tests.time_control import FakeTime
 
 Client = AsyncSyllableClient
 Call = Callable[[Client], Any]

@@ -10,7 +10,7 @@ import pytest
 
 from syllable_async import AsyncSyllableClient, ListResponseSession, NotFoundError, ResponseValidationError, Session
 from syllable_async.testing import FakeSyllable, faults
-from tests.fake_time import FakeTime
+from tests.time_control import FakeTime
 
 Client = AsyncSyllableClient
 NAIVE = datetime(2026, 1, 1)

@@ -23,8 +23,8 @@ import attrs
 from tests.fault_matrix.client_under_test import MakeSubject, Settings, Subject
 from tests.fault_matrix.operations import Operation
 from tests.fault_matrix.secrets import EVERYWHERE, IN_LOCALS, Watch, found, locals_of, pickled, texts_of
-from tests.fault_matrix.virtual_time_loop import TimelessLoop
 from tests.fault_server import Chooser, Exchange, FaultServer
+from tests.time_control import TimelessLoop
 
 _PATIENCE = 20
 HOSTS = {"localhost": "127.0.0.1", "elsewhere.example": "127.0.0.1"}
