@@ -1,4 +1,4 @@
-"""Rows 37 and 38: what a caller may not pass. Nothing is sent, and the error does not show the value."""
+"""Rows 37 and 38 of FAULTS.md: what a caller may not pass. Nothing is sent, and the error does not show the value."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rows 12 to 14 for JSON, and 28 to 31: bodies that are cut, too large, not JSON, or not what the schema says."""
+"""Rows 12 to 14 and 28 to 31 of FAULTS.md, for JSON: cut, too large, no JSON, or not what the schema says."""
 
 from __future__ import annotations
 

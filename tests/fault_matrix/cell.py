@@ -107,7 +107,11 @@ Play = Callable[[Scene, Operation], Awaitable[None]]
 
 @attrs.frozen
 class Cell:
-    """One fault against one operation."""
+    """One fault against one operation.
+
+    Attributes:
+        row: its number in FAULTS.md.
+    """
 
     row: int
     variant: str

@@ -1,4 +1,4 @@
-"""Rows 22, 23, 26, 27, 39, 42: silence, no connection, garbage, sizes of heads, certificates, idle connections."""
+"""Rows 22, 23, 26, 27, 39 and 42 of FAULTS.md: silence, no connection, garbage, heads, TLS, idle connections."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rows 24, 40, 41, 43: cancellation, the environment, many calls at once, and a wall clock that jumps."""
+"""Rows 24, 40, 41 and 43 of FAULTS.md: cancellation, the environment, many calls, a wall clock that jumps."""
 
 from __future__ import annotations
 
@@ -247,7 +247,7 @@ class _Jumping:
 
 
 def borrowed() -> Iterator[Cell]:
-    """A borrowed session's habits change nothing of what the client promises (rows 4, 14, 22)."""
+    """A borrowed session's habits change nothing of what the client promises (FAULTS.md, rows 4, 14, 22)."""
     strict = Settings(pool=1, session={"raise_for_status": True})
     packed = Settings(pool=1, session={"auto_decompress": False})
     hasty = Settings(pool=1, session={"timeout": aiohttp.ClientTimeout(total=5, sock_connect=5, sock_read=5)})

@@ -1,4 +1,4 @@
-"""Rows 1 to 11: statuses, retries, Retry-After."""
+"""Rows 1 to 11 of FAULTS.md: statuses, retries, Retry-After."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from syllable_async import errors
 from tests.fault_matrix.cell import Cell, Scene
 from tests.fault_matrix.checks import Scripted, Succeeds, assert_addressed, fails, waits
 from tests.fault_matrix.client_under_test import Settings
+from tests.fault_matrix.expected_errors import class_of
 from tests.fault_matrix.operations import (
     ALL,
     DOWNLOAD,
@@ -29,20 +30,8 @@ from tests.fault_server import Exchange, Fin, Instruction, Raw, Rst, Stall, Stat
 
 BUSY = Status(503)
 RESET = Rst()
-CLASSES: dict[int, type[errors.APIError]] = {
-    400: errors.BadRequestError,
-    401: errors.AuthenticationError,
-    403: errors.PermissionDeniedError,
-    404: errors.NotFoundError,
-    422: errors.HTTPValidationError,
-    429: errors.RateLimitError,
-}
 TRANSIENT = (408, 429, 500, 502, 503, 504)
 FINAL = (300, 304, 305, 399, 402, 405, 409, 410, 413, 418, 451, 501, 505, 599)
-
-
-def class_of(status: int) -> type[errors.APIError]:
-    return CLASSES.get(status, errors.InternalServerError if status >= 500 else errors.APIError)
 
 
 def row_1() -> Iterator[Cell]:
@@ -62,7 +51,7 @@ def row_2() -> Iterator[Cell]:
         busy = Status(503, {"Retry-After": "1"}) if operation is POST else BUSY
         reset: Instruction = Status(429, {"Retry-After": "1"}) if operation is POST else RESET
         for variant, fault, status in (("503 then 400", busy, 400), ("RST then 401", reset, 401)):
-            outcome = fails(CLASSES[status], attempts=2)
+            outcome = fails(class_of(status), attempts=2)
             script: list[Exchange] = [[fault], [Status(status)]]
             yield Cell(2, variant, operation, Scripted(script=script, outcome=outcome, requests=2))
 
@@ -97,7 +86,7 @@ def row_4() -> Iterator[Cell]:
         for status in (400, 401, 403, 404, 422):
             sent, parsed = details.get(status, (PATIENT, None))
             expected = {"detail": parsed} if status in details else {}
-            outcome = fails(CLASSES[status], status=status, attempts=1, method=operation.method, **expected)
+            outcome = fails(class_of(status), status=status, attempts=1, method=operation.method, **expected)
             script = [json_reply({"detail": sent}, status)]
             yield Cell(4, str(status), operation, Scripted(script=script, outcome=outcome, requests=1))
 

@@ -18,15 +18,12 @@ from syllable_async._recordings.stream import RecordingStream
 from syllable_async._timing import SYSTEM_CLOCK, Clock
 from syllable_async.errors import (
     APIError,
-    AuthenticationError,
     InternalServerError,
-    NotFoundError,
-    PermissionDeniedError,
-    RateLimitError,
     SyllableConnectionError,
     SyllableError,
     SyllableTimeoutError,
 )
+from tests.fault_matrix.expected_errors import class_of
 
 T = TypeVar("T")
 End = Literal["whole", "cut", "rst", "ragged", "fin", "stall"]
@@ -34,12 +31,9 @@ Part = Literal[
     "right", "earlier", "later", "lying", "no-range", "unit", "multipart", "length", "total", "no-etag", "weak-etag"
 ]
 NOISE = random.Random(7).randbytes(700_000)
-ERRORS: dict[int, type[APIError]] = {
-    401: AuthenticationError,
-    403: PermissionDeniedError,
-    404: NotFoundError,
-    429: RateLimitError,
-}
+DATA = NOISE[:4096]
+LONG = NOISE[:200_000]
+ERRORS = {status: class_of(status) for status in (401, 403, 404, 429)}
 
 
 @attrs.frozen
@@ -257,6 +251,18 @@ async def read(recording: RecordingStream) -> bytes:
     """All bytes of a stream."""
     async with recording:
         return b"".join([chunk async for chunk in recording])
+
+
+async def collect(recording: RecordingStream) -> tuple[bytes, SyllableError | None]:
+    """What a stream delivers, and the error that it ends with, if it does."""
+    got = b""
+    try:
+        async with recording:
+            async for chunk in recording:
+                got += chunk
+    except SyllableError as error:
+        return got, error
+    return got, None
 
 
 def files(directory: Path) -> list[str]:
