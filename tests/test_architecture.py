@@ -82,18 +82,6 @@ PURE = {
     "_recordings/filenames",
 }
 """Rules without I/O: tested without a loop, and covered by the mutation run."""
-IMPURE = {
-    "_messages",
-    "_retry/policy",
-    "_retry/quota",
-    "_pagination/query",
-    "_pagination/offset_state",
-    "_pagination/keyset_state",
-    "_pagination/cursor",
-    "_recordings/resume",
-    "_recordings/filenames",
-}
-"""Rules without I/O: tested without a loop, and covered by the mutation run."""
 IMPURE = {"asyncio", "aiohttp", "os", "time", "socket", "ssl", "threading"}
 PRIVATE_OF_AIOHTTP = re.compile(
     r"\bResponseHandler\b|\b_factory\b|\b_retry_connection\b|\b_middlewares\b|total_raw_bytes|\.protocol\b"

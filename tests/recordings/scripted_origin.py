@@ -213,16 +213,18 @@ class Origin:
 
 async def retry(attempt: Callable[[], Awaitable[T]], failure: SyllableError | None) -> T:
     """As the policy does it, without waiting: transient errors are retried, four attempts in all."""
-    for _ in range(4):
+    attempts = 1 if failure is not None else 0
+    while True:
         if failure is None:
+            attempts += 1
             try:
                 return await attempt()
             except (SyllableConnectionError, APIError) as error:
                 failure = error
-        last, failure = failure, None
-        if isinstance(last, APIError) and last.status not in {408, 429, 500, 502, 503, 504}:
-            raise last
-    raise last
+        final = isinstance(failure, APIError) and failure.status not in {408, 429, 500, 502, 503, 504}
+        if final or attempts == 4:
+            raise failure
+        failure = None
 
 
 def stream(
