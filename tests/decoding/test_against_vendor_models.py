@@ -36,7 +36,9 @@ WE_REFUSE = {
     r"Invalid RFC3339 encoded datetime": "pydantic takes dates alone and times without seconds",
     r"Expected `array( \| null)?`, got `(str|int|float|bool)`": "a union of theirs takes text where a list is meant",
     r"Expected `bool`, got `null`": "the vendor's transcript_complete may be null, the document's may not",
-    r"Expected `\w+ \| null`, got `object`|Object missing required field `provider`": "{} passes for their 'unset'",
+    r"Expected `\w+( \| null)?`, got `(object|array)`|Object missing required field `provider`": (
+        "what does not fit an optional object passes for their 'unset'"
+    ),
 }
 THEY_REFUSE = {
     "enum": "an enum value that the API adds later lives on with us",
