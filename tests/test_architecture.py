@@ -45,7 +45,7 @@ ORDERS = {  # each room's files from left to right: those on the left import non
     ],
     "_recordings": [["resume", "stall", "filenames"], ["download", "file"], ["stream"]],
     "_http": [
-        ["status_errors", "connection_errors", "url_safety", "requests", "auth"],
+        ["status_errors", "connection_errors", "url_safety", "requests", "auth", "spans"],
         ["aiohttp_internals"],
         ["body", "pool"],
         ["transport"],
@@ -58,7 +58,7 @@ FACES = {  # what leaves a room
     "_retry": "CallState RateLimitPause Retrier Retries RetryPolicy RetryQuota check_policy",
     "_pagination": "Cursor ListQuery Pager TimeWindow WindowIterator windows",
     "_recordings": "Opener RecordingStream SavedRecording recording_stem",
-    "_http": """ApiKey ConnectionPool RecordingRequest Transport build_request check_base_url check_headers
+    "_http": """ApiKey Body ConnectionPool RecordingRequest Transport build_request check_base_url check_headers
         encode_path_segment request_id""",
     "_endpoints": "Sessions",
 }
@@ -66,9 +66,10 @@ OTHERS = {  # packages of others, and the only places that may import them
     "aiohttp": {"_http", "_client"},
     "cattrs": {"_decoding", "_client"},
     "tenacity": {"_retry", "_client"},
-    "msgspec": {"_decoding", "_client", "_http/status_errors"},
+    "msgspec": {"_decoding", "_http/status_errors", "_http/requests"},
     "yarl": {"_http"},
     "attrs": {""},
+    "opentelemetry": {"_http", "_client"},
 }
 PURE = {
     "_messages",

@@ -2,7 +2,7 @@
 
 from .auth import ApiKey
 from .pool import ConnectionPool
-from .requests import build_request, encode_path_segment
+from .requests import Body, build_request, encode_path_segment
 from .status_errors import request_id
 from .streaming import RecordingRequest
 from .transport import Transport
@@ -10,6 +10,7 @@ from .url_safety import check_base_url, check_headers
 
 __all__ = [
     "ApiKey",
+    "Body",
     "ConnectionPool",
     "RecordingRequest",
     "Transport",

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
+import traceback
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from inspect import isawaitable
-from typing import TypeVar, cast
+from typing import NoReturn, TypeVar, cast
 
 import attrs
 
@@ -46,6 +49,9 @@ class ApiKey:
 
     source: str | KeyFunction
 
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("what holds the API key cannot be pickled: make a client where it is needed")
+
     @classmethod
     def from_argument(cls, api_key: object) -> ApiKey:
         """The `api_key` of a client; None takes it from the environment."""
@@ -66,8 +72,10 @@ class ApiKey:
         key = await self.current()
         outcome = await exchange(key)
         if isinstance(outcome, AuthenticationError):
+            refused = hashlib.sha256(key.encode()).digest()
+            del key  # the function may fail now, and the frames of its error stay behind with their locals
             newer = await self.current()
-            if newer != key:
+            if hashlib.sha256(newer.encode()).digest() != refused:
                 outcome = await exchange(newer)
         return outcome
 
@@ -80,3 +88,25 @@ class ApiKey:
             return key
         del answer, key  # frames show what a wrong key looks like, too
         raise problem
+
+
+_LIBRARIES = ("syllable_async", "aiohttp")
+
+
+def forget_locals(error: BaseException) -> None:
+    """Clear the local variables of our own and aiohttp's frames in a traceback: among them are headers with the key.
+
+    File names and lines stay. Frames that still run are left as they are; they are ours, above every use of the key.
+    """
+    seen = set[int]()
+    pending: list[BaseException | None] = [error]
+    while pending:
+        one = pending.pop()
+        if one is None or id(one) in seen:
+            continue
+        seen.add(id(one))
+        pending += [one.__cause__, one.__context__]
+        for frame, _ in traceback.walk_tb(one.__traceback__):
+            if frame.f_globals.get("__name__", "").partition(".")[0] in _LIBRARIES:
+                with suppress(RuntimeError):
+                    frame.clear()

@@ -15,8 +15,10 @@ from .._timing import Timeout
 from .aiohttp_internals import (
     IdleCheckConnector,
     block_automatic_retry,
+    check_borrowed,
     current_call,
     forbid_automatic_retry,
+    make_connector,
     middlewares_of,
 )
 
@@ -39,6 +41,9 @@ class ConnectionPool:
         self._loop: asyncio.AbstractEventLoop | None = None
         self.slots: asyncio.Semaphore = asyncio.Semaphore(POOL_SIZE)
         self.middlewares: tuple[Any, ...] = ()
+        self._sees_connections = False
+        if session is not None:
+            check_borrowed(session)
 
     def session(self) -> aiohttp.ClientSession:
         """The open session; `RuntimeError` after closing or from a second event loop."""
@@ -71,15 +76,20 @@ class ConnectionPool:
         self.slots.release()
 
     def mark_sending(self, call: CallState) -> None:
-        """A request of `call` is about to be sent. Of a borrowed session it cannot be known whether it left."""
-        call.may_have_been_sent = not self.owned
+        """A request of `call` is about to be sent.
+
+        Only a connector of ours tells whether it got a connection to leave by; elsewhere it may have left.
+        """
+        call.may_have_been_sent = not self._sees_connections
         current_call.set(call)
 
     def _create_session(self) -> aiohttp.ClientSession:
-        session = aiohttp.ClientSession(
-            connector=IdleCheckConnector(), cookie_jar=aiohttp.DummyCookieJar(), trust_env=False
-        )
-        forbid_automatic_retry(session)
+        connector = make_connector()
+        session = aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar(), trust_env=False)
+        # What instruments a process adds its hooks to every session: they would be handed tokens and patients' numbers.
+        session.trace_configs.clear()
+        self._sees_connections = isinstance(connector, IdleCheckConnector)
+        self.middlewares = forbid_automatic_retry(session)
         return session
 
     def _adopt_session(self, session: aiohttp.ClientSession) -> aiohttp.ClientSession:

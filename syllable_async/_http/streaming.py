@@ -18,6 +18,7 @@ from .body import ResponseBody
 from .connection_errors import TRANSPORT_EXCEPTIONS, error_for_exception
 from .pool import FORCED_REQUEST_OPTIONS
 from .requests import build_url
+from .spans import RecordingSpan
 from .transport import Transport
 from .url_safety import check_recording_token, check_recording_url, same_origin, token_of_api_url
 
@@ -31,6 +32,7 @@ class RecordingRequest:
 
     Attributes:
         call: the recording that is opened, with all its connections.
+        span: of the recording, where the client has a tracer.
         foreign_url: an address that was checked; it and what it redirects to never see the key. None: our own endpoint.
         allow_hosts: as in `check_recording_url`, for the redirects.
     """
@@ -40,6 +42,14 @@ class RecordingRequest:
     call: CallState
     foreign_url: URL | None = None
     allow_hosts: Collection[str] = ()
+    span: RecordingSpan | None = None
+
+    def traced(self) -> RecordingRequest:
+        """The same with a span of its own, where the client has a tracer."""
+        tracer = self.transport.tracer
+        if tracer is None:
+            return self
+        return attrs.evolve(self, span=RecordingSpan(tracer, self.transport.base, self.request, self.call))
 
     @classmethod
     def from_token(
@@ -72,6 +82,8 @@ class RecordingRequest:
 
     def open(self, headers: Mapping[str, str]) -> Awaitable[StreamedResponse]:
         """A response with a 2xx status, its headers within `timeout`; `headers` are the range's."""
+        if self.span is not None:
+            self.span.opening()
         exchange = partial(self._follow_redirects, headers)
         return self.transport.attempt(
             self.request, self.call, exchange, with_key=self.foreign_url is None, keep_slot=True

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
-from typing import TypeVar
+from typing import TYPE_CHECKING, NoReturn, TypeVar
 
 import aiohttp
 import attrs
@@ -14,15 +14,17 @@ from .._messages import Request, Response
 from .._retry import CallState, Retrier, Retries
 from .._timing import Clock, Timeout
 from ..errors import APIError, ResponseValidationError, SyllableError, SyllableTimeoutError
-from .auth import API_KEY_HEADER, ApiKey
+from .auth import API_KEY_HEADER, ApiKey, forget_locals
 from .body import ResponseBody
 from .connection_errors import TRANSPORT_EXCEPTIONS, error_for_exception
 from .pool import FORCED_REQUEST_OPTIONS, ConnectionPool
 from .requests import build_url
+from .spans import CallSpan
 from .status_errors import error_for_response
 
-MAX_JSON = 64 * 2**20
-"""Bytes of a decompressed JSON response."""
+if TYPE_CHECKING:
+    from opentelemetry.trace import Tracer
+
 MAX_ERROR_BODY = 64 * 2**10
 """Bytes that are kept of the body of a response that is no success."""
 T = TypeVar("T")
@@ -45,6 +47,10 @@ class Transport:
     retrier: Retrier
     timeout: float | None
     headers: Mapping[str, str]
+    tracer: Tracer | None = None
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("what holds the API key and connections cannot be pickled: make a client where it is needed")
 
     @property
     def clock(self) -> Clock:
@@ -57,7 +63,25 @@ class Transport:
 
     def send(self, request: Request, retries: Retries = None) -> Awaitable[Response]:
         """The whole response of a successful call; anything else is raised."""
-        return self.retrier.with_policy(retries).run(partial(self.send_once, request), request)
+        retrier = self.retrier.with_policy(retries)
+        if self.tracer is None:
+            return retrier.run(partial(self.send_once, request), request)
+        return self._send_traced(self.tracer, retrier, request)
+
+    async def _send_traced(self, tracer: Tracer, retrier: Retrier, request: Request) -> Response:
+        span, calls = CallSpan.start(tracer, self.base, request), list[CallState]()
+
+        def attempt(call: CallState) -> Awaitable[Response]:
+            calls[:] = [call]
+            return self.send_once(request, call)
+
+        try:
+            response = await retrier.run(attempt, request)
+        except BaseException as error:
+            span.end(calls[0] if calls else CallState(), None, error)
+            raise
+        span.end(calls[0], response.status, None)
+        return response
 
     def send_once(self, request: Request, call: CallState) -> Awaitable[Response]:
         """The whole response of one attempt."""
@@ -86,7 +110,11 @@ class Transport:
         def once(key: str) -> Awaitable[T | SyllableError]:
             return self._within_limits(request, call, partial(exchange, session, key), keep_slot=keep_slot)
 
-        outcome = await (self.key.send(once) if with_key else once(""))
+        try:
+            outcome = await (self.key.send(once) if with_key else once(""))
+        except BaseException as error:
+            forget_locals(error)
+            raise
         if isinstance(outcome, SyllableError):
             raise outcome
         return outcome
@@ -139,16 +167,16 @@ class Transport:
         if not 200 <= response.status < 300:
             return await self.read_error(response, request, call)
         try:
-            body = await ResponseBody(response).read_json(MAX_JSON)
+            body = await ResponseBody(response).read_json(request.max_bytes)
         except BaseException:
             response.close()
             raise
         if body is None:
-            return ResponseValidationError("reply", "$", f"larger than {MAX_JSON} bytes")
+            return ResponseValidationError("reply", "$", f"larger than {request.max_bytes} bytes")
         return Response(status=response.status, headers=response.headers, body=body, attempts=call.requests_sent)
 
     def _request_headers(self, request: Request, key: str) -> dict[str, str]:
-        content = {} if request.body is None else {"Content-Type": "application/json"}
+        content = {} if request.body is None else {"Content-Type": request.content_type}
         return {**self.headers, **content, API_KEY_HEADER: key}
 
     async def read_error(self, response: aiohttp.ClientResponse, request: Request, call: CallState) -> APIError:

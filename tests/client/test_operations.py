@@ -196,7 +196,8 @@ BAD_CALLS: dict[str, Call] = {
         for operation in ("get_by_id", "get_full_summary", "generate_recording_urls", "recordings")
         for bad in ("", ".", "..", "a/b", "recording/stream", "..\\x", "a\r\nb", "a\0b", "\ud800")
     },
-    "number as id": lambda c: c.sessions.get_by_id(5),  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
+    "bool as id": lambda c: c.sessions.get_by_id(True),
+    "float as id": lambda c: c.sessions.get_by_id(5.0),  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
 }
 
 

@@ -47,3 +47,33 @@ async def test_a_tenacity_object_on_the_client_and_on_a_call(server: FakeSyllabl
         server.faults.add("*", faults.status(404, times=2))
         with pytest.raises(NotFoundError):
             await client.sessions.list(retries=ONCE)
+
+
+def test_none_means_what_it_means_to_the_client_itself() -> None:
+    client = Client("key", timeout=3, retries=ONCE, headers={"X-Team": "blue"})
+    same = client.with_options()
+    assert (same._transport.timeout, same._transport.retrier.policy) == (3, ONCE)
+    view = client.with_options(timeout=None, retries=None, headers=None)
+    assert view._transport.timeout is None
+    assert view._transport.retrier.policy == RetryPolicy()
+    assert "X-Team" not in view._transport.headers
+    assert "X-Team" in client.with_options(headers={"X-More": "y"})._transport.headers
+
+
+class Tenant(Client):
+    def __init__(self, tenant: str, **options: Any) -> None:
+        super().__init__("key", **options)
+        self.tenant = tenant
+
+
+def test_a_subclass_keeps_its_attributes_in_a_view_of_a_view() -> None:
+    view = Tenant("a").with_options(timeout=3).with_options(timeout=4)
+    assert isinstance(view, Tenant)
+    assert view.tenant == "a"
+
+
+async def test_a_view_that_is_all_one_keeps_closes_what_it_holds(server: FakeSyllable) -> None:
+    view = Client(server.api_key, base_url=server.url).with_options(timeout=3).with_options(timeout=4)
+    async with view:
+        await view.sessions.list()
+    assert view._transport.pool.closed

@@ -10,6 +10,7 @@ import pytest
 
 from syllable_async import AsyncSyllableClient, ListResponseSession, NotFoundError, ResponseValidationError, Session
 from syllable_async.testing import FakeSyllable, faults
+from tests.fault_server import FaultServer, Status
 from tests.time_control import FakeTime
 
 Client = AsyncSyllableClient
@@ -48,7 +49,7 @@ async def test_any_endpoint(client: Client, server: FakeSyllable) -> None:
         (await client.request("GET", "/api/v1/sessions/", query=[("limit", 1)])).decode(Session)
 
 
-BAD_REQUESTS: dict[str, Callable[[Client], Any]] = {
+BAD_REQUESTS: dict[str, Callable[[Any], Any]] = {
     "request to nowhere": lambda c: c.request("GET"),
     "request with a strange method": lambda c: c.request("BREW", "api"),
     "request with a dot segment": lambda c: c.request("GET", "api", ".."),
@@ -57,6 +58,14 @@ BAD_REQUESTS: dict[str, Callable[[Client], Any]] = {
     "request up and out": lambda c: c.request("GET", "/api/../x"),
     "request to another host": lambda c: c.request("GET", "//evil.example/x"),
     "request with an odd query": lambda c: c.request("GET", "api", query={"a": object()}),
+    "request with two bodies": lambda c: c.request("POST", "api", json={}, content=b"x"),
+    "request with a type of nothing": lambda c: c.request("POST", "api", content_type="text/csv"),
+    "request with an odd type": lambda c: c.request("POST", "api", content=b"x", content_type="text/csv\r\nX: y"),
+    "request with a type that is no text": lambda c: c.request("POST", "api", content=b"x", content_type=5),
+    "request with an odd body": lambda c: c.request("POST", "api", content=5),
+    "request with max_bytes=-1": lambda c: c.request("GET", "api", max_bytes=-1),
+    "request with max_bytes=None": lambda c: c.request("GET", "api", max_bytes=None),
+    "request with a bool as segment": lambda c: c.request("GET", "api", True),
     "request with a naive time": lambda c: c.request("GET", "api", query={"a": NAIVE}),
 }
 
@@ -68,3 +77,33 @@ async def test_invalid_requests_raise_before_a_request_is_sent(name: str, server
             await BAD_REQUESTS[name](client)
         assert client._transport.pool._session is None
     assert len(server.requests) == 0
+
+
+async def test_content_is_sent_as_it_is_with_its_type() -> None:
+    async with (
+        FaultServer([[Status(204)], [Status(204)], [Status(204)]]) as raw,
+        Client("key", base_url=raw.url) as other,
+    ):
+        await other.request("POST", "api", content=b"a;b", content_type="text/csv; charset=utf-8")
+        await other.request("POST", "api", content="é")
+        await other.request("POST", "api", content=memoryview(b"\0"))
+    assert [request.body for request in raw.requests] == [b"a;b", "é".encode(), b"\0"]
+    assert [dict(request.headers)["Content-Type"] for request in raw.requests] == [
+        "text/csv; charset=utf-8",
+        "text/plain; charset=utf-8",
+        "application/octet-stream",
+    ]
+
+
+async def test_max_bytes_bounds_one_response(client: Client) -> None:
+    whole = await client.request("GET", "/api/v1/sessions/")
+    assert (await client.request("GET", "/api/v1/sessions/", max_bytes=len(whole.body))).body == whole.body
+    with pytest.raises(ResponseValidationError, match="larger than"):
+        await client.request("GET", "/api/v1/sessions/", max_bytes=len(whole.body) - 1)
+
+
+async def test_an_id_may_be_an_int(client: Client, server: FakeSyllable) -> None:
+    session_id = next(iter(server.sessions))
+    assert (await client.sessions.get_by_id(int(session_id))).session_id == session_id
+    assert (await client.request("GET", "api", "v1", "sessions", int(session_id))).status == 200
+    await client.sessions.recordings(int(session_id))

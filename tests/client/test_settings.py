@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import pickle
 from datetime import datetime
 from typing import Any
@@ -61,6 +62,28 @@ def test_repr_shows_no_key_and_pickling_raises() -> None:
     assert KEY not in f"{client} {client!r} {client._transport!r} {client.sessions!r} {client.sessions.list()!r}"
     with pytest.raises(TypeError, match="cannot be pickled"):
         pickle.dumps(client)
+
+
+def test_the_address_comes_from_the_argument_then_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SYLLABLE_BASE_URL", raising=False)
+    assert "https://api.syllable.cloud" in repr(Client(KEY))
+    monkeypatch.setenv("SYLLABLE_BASE_URL", "http://127.0.0.1:8765")
+    assert "http://127.0.0.1:8765" in repr(Client(KEY))
+    assert "https://gateway.example" in repr(Client(KEY, base_url="https://gateway.example"))
+
+
+@pytest.mark.parametrize("address", ["", f"https://user:{KEY}@api.example.com", "http://api.example.com", "x"])
+def test_a_wrong_address_in_the_environment_is_told_by_its_variable(
+    address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SYLLABLE_BASE_URL", address)
+    with pytest.raises(ValueError, match="SYLLABLE_BASE_URL") as caught:
+        Client("key")
+    assert KEY not in str(caught.value)
+
+
+def test_the_logger_of_the_library_says_nothing_unless_it_is_asked() -> None:
+    assert any(isinstance(handler, logging.NullHandler) for handler in logging.getLogger("syllable_async").handlers)
 
 
 async def test_a_users_converter_decodes_every_response(server: FakeSyllable) -> None:
