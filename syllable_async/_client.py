@@ -93,7 +93,7 @@ class AsyncSyllableClient:
         timeout: seconds for one attempt, or for a recording the longest silence. Waiting for a free connection does not
             count. None: no limit but the policy's deadline.
         headers: sent with every request to the API.
-        converter: from `make_converter()`, with hooks of your own.
+        converter: from `make_converter()`, with hooks of your own. None: one without.
         tracer: from `opentelemetry.trace.get_tracer(…)`: one span a call (a recording is one, its resumes are events),
             named by the path's template; no id, token or query is in it.
         allow_insecure_http: let the key travel unencrypted to a host that is not this machine.
@@ -103,6 +103,8 @@ class AsyncSyllableClient:
     """
 
     sessions: Sessions
+    converter: MsgspecJsonConverter
+    """Every response is decoded by it."""
     _clock: ClassVar[Clock] = SYSTEM_CLOCK
 
     def __init__(
@@ -139,7 +141,7 @@ class AsyncSyllableClient:
 
     def _set_up(self, transport: Transport, converter: Converter) -> None:
         self._transport = transport
-        self._converter = converter
+        self.converter = converter
         self.sessions = Sessions(transport, converter)
 
     def __repr__(self) -> str:
@@ -185,7 +187,7 @@ class AsyncSyllableClient:
             body=reply.body,
             request_id=request_id(reply.headers),
             attempts=reply.attempts,
-            converter=self._converter,
+            converter=self.converter,
         )
 
     def with_options(
@@ -213,7 +215,7 @@ class AsyncSyllableClient:
         view = object.__new__(type(self))
         view.__dict__.update(self.__dict__)
         view._owner = weakref.ref(self) if self._owner is None else self._owner
-        view._set_up(transport, self._converter)
+        view._set_up(transport, self.converter)
         return view
 
     async def aclose(self) -> None:

@@ -24,6 +24,7 @@ __all__ = [
     "RateLimitError",
     "RecordingChangedError",
     "RecordingError",
+    "ResponseDriftWarning",
     "ResponseValidationError",
     "SyllableConnectionError",
     "SyllableError",
@@ -239,6 +240,10 @@ class ResponseValidationError(SyllableError):
 
     def __str__(self) -> str:
         return f"reply is not a {self.model}: {self.problem} at {self.path}"
+
+
+class ResponseDriftWarning(UserWarning):
+    """A response had another form than the API's document says, and was read all the same; once per type and path."""
 
 
 class PaginationError(SyllableError):

@@ -2,7 +2,8 @@
 
 Every class is keyword-only and immutable. A list on the wire is a tuple here; a field that is absent or null is
 `None`; an unknown field is ignored; an unknown enum value decodes to a member that carries it. Timestamps are aware:
-one without an offset on the wire means UTC. `repr` leaves out what identifies or quotes a patient.
+one without an offset on the wire means UTC. `repr` shows `<hidden>` for what identifies or
+quotes a patient, so that hidden and absent differ.
 """
 
 from __future__ import annotations
@@ -35,6 +36,11 @@ __all__ = [
     "TranscriptConfidence",
     "TranscriptWordConfidence",
 ]
+
+
+def _hidden(value: object) -> str:
+    """What `repr` shows of a field that identifies or quotes a patient: whether it is there."""
+    return "None" if value is None else "<hidden>"
 
 
 class _OpenEnum(StrEnum):
@@ -139,7 +145,7 @@ class InvalidRow:
     index: int
     path: str
     problem: str
-    raw: Any = attrs.field(repr=lambda _: "<hidden>")
+    raw: Any = attrs.field(repr=_hidden)
 
 
 @attrs.frozen(kw_only=True)
@@ -171,9 +177,9 @@ class Session(_Stamped):
     duration: float | None = None
     """Seconds."""
     session_label_id: str | None = None
-    source: str | None = attrs.field(default=None, repr=False)
+    source: str | None = attrs.field(default=None, repr=_hidden)
     """Who called: a phone number, user name or address."""
-    target: str | None = attrs.field(default=None, repr=False)
+    target: str | None = attrs.field(default=None, repr=_hidden)
     """The channel target that was called."""
     is_legacy: bool | None = None
     is_test: bool | None = None
@@ -208,23 +214,23 @@ class ListResponseSession:
 class SessionSummaryResponse:
     """The summary of a session and how it was rated; either may be missing."""
 
-    summary: str | None = attrs.field(default=None, repr=False)
+    summary: str | None = attrs.field(default=None, repr=_hidden)
     rating: str | None = None
 
 
 @attrs.frozen(kw_only=True)
 class SessionRecordingResponse:
-    """URLs of a session's recordings. They hold tokens, so `repr` leaves them out."""
+    """URLs of a session's recordings. They hold tokens, so `repr` hides them."""
 
     session_id: str | None = None
-    recordings: tuple[str, ...] | None = attrs.field(default=None, repr=False)
+    recordings: tuple[str, ...] | None = attrs.field(default=None, repr=_hidden)
 
 
 @attrs.frozen(kw_only=True)
 class TranscriptWordConfidence:
     """The speech recogniser's confidence in one word; `start` and `end` in seconds."""
 
-    word: str = attrs.field(repr=False)
+    word: str = attrs.field(repr=_hidden)
     confidence: float | None = None
     start: float | None = None
     end: float | None = None
@@ -239,7 +245,7 @@ class TranscriptConfidence:
     utterance: float | None = None
     utterance_source: str | None = None
     """`"provider"` where the provider reported the number, `"derived_min"` where it is the weakest word's."""
-    words: tuple[TranscriptWordConfidence, ...] | None = attrs.field(default=None, repr=False)
+    words: tuple[TranscriptWordConfidence, ...] | None = attrs.field(default=None, repr=_hidden)
     words_truncated: bool | None = None
 
 
@@ -249,9 +255,9 @@ class SessionText(_Stamped):
 
     timestamp: datetime
     lang: str | None = None
-    source: str | None = attrs.field(default=None, repr=False)
+    source: str | None = attrs.field(default=None, repr=_hidden)
     """Who said it."""
-    text: str | None = attrs.field(default=None, repr=False)
+    text: str | None = attrs.field(default=None, repr=_hidden)
     stt_confidence: TranscriptConfidence | None = None
     """None means "not captured", never "no confidence"."""
 
@@ -262,9 +268,9 @@ class SessionAction(_Stamped):
 
     timestamp: datetime
     tool_name: str | None = None
-    tool_request: str | None = attrs.field(default=None, repr=False)
-    tool_result: str | None = attrs.field(default=None, repr=False)
-    tool_error: str | None = attrs.field(default=None, repr=False)
+    tool_request: str | None = attrs.field(default=None, repr=_hidden)
+    tool_result: str | None = attrs.field(default=None, repr=_hidden)
+    tool_error: str | None = attrs.field(default=None, repr=_hidden)
     duration_ms: float | None = None
 
 
@@ -277,8 +283,8 @@ class SessionTranscriptionResponse:
     """
 
     session_id: str
-    transcription: tuple[SessionText, ...] = attrs.field(repr=False)
-    actions: tuple[SessionAction, ...] = attrs.field(repr=False)
+    transcription: tuple[SessionText, ...] = attrs.field(repr=_hidden)
+    actions: tuple[SessionAction, ...] = attrs.field(repr=_hidden)
     transcript_complete: bool = False
 
 
@@ -294,7 +300,7 @@ class LatencyEntry:
     value: float
     value_str: str
     time_delta: str
-    metadata: tuple[str, ...] | None = attrs.field(default=None, repr=False)
+    metadata: tuple[str, ...] | None = attrs.field(default=None, repr=_hidden)
 
     def __attrs_post_init__(self) -> None:
         _aware(self, "timestamp")
@@ -331,16 +337,16 @@ class TimelineEvent(_Stamped):
     timestamp: datetime
     offset: str
     turn_index: int | None = None
-    source: str | None = attrs.field(default=None, repr=False)
-    text: str | None = attrs.field(default=None, repr=False)
+    source: str | None = attrs.field(default=None, repr=_hidden)
+    text: str | None = attrs.field(default=None, repr=_hidden)
     lang: str | None = None
     category: str | None = None
     label: str | None = None
-    metadata: tuple[str, ...] | None = attrs.field(default=None, repr=False)
+    metadata: tuple[str, ...] | None = attrs.field(default=None, repr=_hidden)
     duration_ms: float | None = None
-    tool_request: str | None = attrs.field(default=None, repr=False)
-    tool_result: str | None = attrs.field(default=None, repr=False)
-    tool_error: str | None = attrs.field(default=None, repr=False)
+    tool_request: str | None = attrs.field(default=None, repr=_hidden)
+    tool_result: str | None = attrs.field(default=None, repr=_hidden)
+    tool_error: str | None = attrs.field(default=None, repr=_hidden)
 
 
 @attrs.frozen(kw_only=True)
@@ -348,7 +354,7 @@ class SessionTimelineResponse:
     """A session's events in order."""
 
     session_id: str
-    events: tuple[TimelineEvent, ...] = attrs.field(repr=False)
+    events: tuple[TimelineEvent, ...] = attrs.field(repr=_hidden)
     session_start: datetime | None = None
 
     def __attrs_post_init__(self) -> None:
