@@ -6,20 +6,21 @@ import hashlib
 from collections.abc import Awaitable, Callable, Collection, Iterable
 from datetime import datetime
 from functools import partial
-from typing import TypeVar
+from typing import TypeVar, cast
 
 import attrs
 
-from .._decoding import Converter, decode
+from .._decoding import Converter, check_invalid_row_hook, decode, decode_page, to_json
 from .._http import RecordingRequest, Transport, encode_path_segment
 from .._messages import Request
 from .._pagination import ListQuery, Pager, WindowIterator, windows
 from .._recordings import Opener, RecordingStream, recording_stem
 from .._retry import CallState, Retries
 from .._validators import non_negative_seconds
-from ..errors import RecordingError, SyllableError
+from ..errors import PaginationError, RecordingError, SyllableError
 from ..models import (
     InspectLatencyResponse,
+    InvalidRow,
     ListResponseSession,
     OrderByDirection,
     Session,
@@ -66,6 +67,7 @@ class Sessions:
         fields: Iterable[SessionProperties | str] | None = None,
         start_datetime: datetime | str | None = None,
         end_datetime: datetime | str | None = None,
+        on_invalid_row: Callable[[InvalidRow], object] | None = None,
         retries: Retries = None,
     ) -> Pager:
         """Sessions that match, page by page: `GET /api/v1/sessions/`. Nothing is sent yet.
@@ -83,6 +85,8 @@ class Sessions:
             fields: properties to return; the others are None then. Without it all are returned.
             start_datetime: earliest time, an aware `datetime`, or a string that is sent as it is.
             end_datetime: latest time, likewise. Whether a bound is inclusive the API does not say.
+            on_invalid_row: called once with each row that does not fit its model; every other row comes. Without it
+                such a row ends the walk with `ResponseValidationError`.
             retries: in place of the client's policy.
         """
         query = ListQuery.from_arguments(
@@ -96,7 +100,12 @@ class Sessions:
             start_datetime=start_datetime,
             end_datetime=end_datetime,
         )
-        return Pager(self._with_policy(retries)._fetch_page, query, self._transport.clock)
+        check_invalid_row_hook(on_invalid_row)
+        sessions = self._with_policy(retries)
+        fetch = sessions._fetch_page
+        if on_invalid_row is not None:
+            fetch = partial(sessions._fetch_valid_rows, _Once(on_invalid_row))
+        return Pager(fetch, query, self._transport.clock)
 
     def windows(
         self, start_datetime: datetime, end_datetime: datetime, max_sessions: int = 5000, *, retries: Retries = None
@@ -119,6 +128,18 @@ class Sessions:
     def _fetch_page(self, query: ListQuery) -> Awaitable[ListResponseSession]:
         request = Request(method="GET", path_template=_LIST, path=_LIST, query=query.to_query_items())
         return self._fetch(request, ListResponseSession)
+
+    async def _fetch_valid_rows(self, tell: _Once, query: ListQuery) -> ListResponseSession:
+        """A page without the rows that do not fit; each of them is told once."""
+        request = Request(method="GET", path_template=_LIST, path=_LIST, query=query.to_query_items())
+        response = await self._transport.send(request)
+        page = decode_page(response.body, ListResponseSession, self._converter, keep_invalid=True)
+        if page.invalid and not page.rows:
+            # A walk that went on from here would have no row to go on from.
+            raise PaginationError("no row of a page fits its model", page=query.page or 0)
+        for row in page.invalid:
+            tell(row)
+        return cast("ListResponseSession", page.response)
 
     async def get_by_id(self, session_id: str | int, *, retries: Retries = None) -> Session:
         """One session: `GET /api/v1/sessions/{session_id}`. `NotFoundError` where there is none."""
@@ -252,6 +273,20 @@ class Sessions:
         """Send a request, and decode its response."""
         response = await self._transport.send(request)
         return decode(response.body, cls, self._converter)
+
+
+class _Once:
+    """Calls a user's function once for each invalid row, however often a walk meets it."""
+
+    def __init__(self, call: Callable[[InvalidRow], object]) -> None:
+        self._call = call
+        self._told = set[bytes]()
+
+    def __call__(self, row: InvalidRow) -> None:
+        mark = hashlib.sha256(to_json(row.raw)).digest()
+        if mark not in self._told:
+            self._told.add(mark)
+            self._call(row)
 
 
 def _session_request(template: str, session_id: str | int, *, method: str = "GET") -> Request:

@@ -94,9 +94,9 @@ _REQUIRED: dict[Operation, _Path] = {
     TIMELINE: ("events", 0, "kind"),
 }  # fmt: skip
 _WRONG: dict[Operation, tuple[_Path, Any]] = {
-    PAGE: (("items", 0, "session_id"), 17), WALK: (("total_count",), "1"), SESSION: (("timestamp",), "noon"),
+    PAGE: (("items", 0, "session_id"), 17), WALK: (("total_count",), "one"), SESSION: (("timestamp",), "noon"),
     SUMMARY: (("summary",), [PATIENT]), TRANSCRIPT: (("transcription",), {}),
-    LATENCY: (("timeline", 0, "value"), "1.5"), TIMELINE: (("events", 0, "turn_index"), 1.5),
+    LATENCY: (("timeline", 0, "value"), "1,5"), TIMELINE: (("events", 0, "turn_index"), 1.5),
     URLS: (("recordings",), [PATIENT, 5]),
 }  # fmt: skip
 _UNKNOWN: dict[Operation, _Path] = {LATENCY: ("timeline", 0, "unit_type"), TIMELINE: ("events", 0, "kind")}
