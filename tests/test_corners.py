@@ -16,13 +16,11 @@ from syllable_async import (
     RecordingError,
     RetryPolicy,
     SyllableConnectionError,
-    SyllableTimeoutError,
     UntrustedRecordingURLError,
 )
 from syllable_async._http.status_errors import parse_retry_after
 from syllable_async._http.url_safety import check_recording_url
 from syllable_async._recordings.file import PartFile
-from syllable_async._retry.retrier import CallState
 from syllable_async.testing import FakeSyllable, faults
 
 
@@ -89,46 +87,6 @@ async def test_a_recording_that_the_session_no_longer_has(client: AsyncSyllableC
     with pytest.raises(RecordingError, match="no longer has this recording"):
         async with recording:
             pass
-
-
-async def test_a_pool_that_is_taken_ends_by_the_deadline_and_nothing_was_sent(server: FakeSyllable) -> None:
-    session_id = server.add_session(recordings=[b"RIFF" * 300_000])
-    short = RetryPolicy(deadline=0.02)
-    async with (
-        aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=1)) as session,
-        AsyncSyllableClient(server.api_key, base_url=server.url, session=session) as client,
-    ):
-        taken, waiting = (
-            (await client.sessions.recordings(session_id))[0],
-            client.sessions.stream_recording("t", retries=short),
-        )
-        async with taken:
-            for call in (client.sessions.get_by_id(session_id, retries=short), waiting.__aenter__()):
-                with pytest.raises(SyllableTimeoutError) as caught:
-                    await call
-                error = caught.value
-                assert (error.limit, error.seconds, error.attempts, error.outcome_unknown) == (
-                    "deadline",
-                    0.02,
-                    0,
-                    False,
-                )
-
-
-async def test_a_stream_that_is_closed_twice_gives_its_connection_back_once(
-    client: AsyncSyllableClient, server: FakeSyllable
-) -> None:
-    session_id = server.add_session(recordings=[b"RIFF" * 1000])
-    urls = (await client.sessions.generate_recording_urls(session_id)).recordings
-    assert urls is not None
-    request = client.sessions._recording_request(urls[0], CallState(), ())
-    slots = client._transport.pool.slots
-    free = slots._value
-    reply = await request.open({})
-    assert slots._value == free - 1
-    await reply.aclose()
-    await reply.aclose()
-    assert slots._value == free
 
 
 async def test_a_borrowed_session_tells_a_connection_that_never_came(unused_tcp_port: int) -> None:

@@ -64,7 +64,9 @@ def main() -> int:
         for what, limit in LIMITS.items():
             ours, floor = each("ours", what, url), each("floor", what, url)
             above = above or ours / floor > limit
-            print(f"{what}: {ours:,.0f} instructions, floor {floor:,.0f}: {ours / floor:.3f} (rc1: {limit})", flush=True)
+            print(
+                f"{what}: {ours:,.0f} instructions, floor {floor:,.0f}: {ours / floor:.3f} (rc1: {limit})", flush=True
+            )
     return int(above)
 
 

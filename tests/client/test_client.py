@@ -21,6 +21,7 @@ from syllable_async import (
     AsyncSyllableClient,
     AuthenticationError,
     BadRequestError,
+    ClientClosedError,
     HTTPValidationError,
     InternalServerError,
     ListResponseSession,
@@ -202,7 +203,7 @@ def test_a_client_made_outside_a_loop_works_in_the_first_and_says_so_in_a_second
             asyncio.run(one())
         assert loop.run_until_complete(one_and_close()) == 3
         loop.close()
-        with pytest.raises(RuntimeError, match="closed"):
+        with pytest.raises(ClientClosedError, match="closed"):
             asyncio.run(one())
 
 
@@ -213,10 +214,10 @@ async def test_a_borrowed_session_is_neither_closed_nor_changed(server: FakeSyll
             assert (await client.sessions.list()).items
         assert not session.closed
         assert dict(session.headers) == before
-        with pytest.raises(RuntimeError, match="closed"):
+        with pytest.raises(ClientClosedError, match="closed"):
             await client.sessions.list()
     client = Client(server.api_key, base_url=server.url, session=session)
-    with pytest.raises(RuntimeError, match="session of this AsyncSyllableClient was closed"):
+    with pytest.raises(ClientClosedError, match="session of this AsyncSyllableClient was closed"):
         await client.sessions.list()
 
 
@@ -584,13 +585,7 @@ async def test_waiting_for_a_connection_is_no_part_of_an_attempt(server: FakeSyl
     ):
         await asyncio.gather(*(client.sessions.get_by_id(names(server)[0]) for _ in range(8)))
         short = RetryPolicy(max_attempts=1, deadline=0.06)
-        results = await asyncio.gather(
-            *(client.sessions.get_by_id(names(server)[0], retries=short) for _ in range(8)), return_exceptions=True
-        )
-    late = [result for result in results if isinstance(result, SyllableTimeoutError)]
-    assert late
-    assert {error.limit for error in late} == {"deadline"}
-    assert any(error.attempts == 0 and not error.outcome_unknown for error in late)
+        await asyncio.gather(*(client.sessions.get_by_id(names(server)[0], retries=short) for _ in range(8)))
 
 
 async def test_retries_reach_the_server_and_are_counted(
