@@ -8,17 +8,29 @@ import weakref
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from enum import Enum
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, Self, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, Self, TypeVar, cast
 
 import aiohttp
 import attrs
 
 from ._decoding import Converter, check_converter, decode
 from ._endpoints import Sessions
-from ._http import ApiKey, Body, ConnectionPool, Transport, build_request, check_base_url, check_headers, request_id
-from ._retry import RateLimitPause, Retrier, RetryPolicy, RetryQuota, check_policy
+from ._http import (
+    ApiKey,
+    Body,
+    ConnectionPool,
+    Gates,
+    PoolLimits,
+    Transport,
+    build_request,
+    check_base_url,
+    check_headers,
+    plain_headers,
+    request_id,
+)
+from ._retry import Retrier, RetryPolicy, RetryQuota, check_policy
 from ._timing import SYSTEM_CLOCK, Clock
-from ._validators import positive_int, positive_seconds
+from ._validators import positive_int, positive_rate, positive_seconds
 
 __version__ = "1.0.0rc1"
 
@@ -33,9 +45,21 @@ T = TypeVar("T")
 BASE_URL = "https://api.syllable.cloud"
 ENV_BASE_URL = "SYLLABLE_BASE_URL"
 _USER_AGENT = f"syllable_async/{__version__} aiohttp/{aiohttp.__version__} Python/{platform.python_version()}"
+_OWN_HEADERS = {"User-Agent": _USER_AGENT, "Accept": "application/json", "Accept-Encoding": "gzip, deflate"}
 
-_HEADERS = {"User-Agent": _USER_AGENT, "Accept": "application/json"}
-"""Sent with every request to the API, unless the user's headers say otherwise."""
+
+def _check_authorization(session: aiohttp.ClientSession | None, headers: Mapping[str, str]) -> None:
+    """Refuse what aiohttp would refuse at each request."""
+    if getattr(session, "auth", None) is not None and any(name.lower() == "authorization" for name in headers):
+        raise ValueError("the session has auth=, and headers hold Authorization: give one of them")
+
+
+def _pool_limits(max_connections: object, max_streams: object) -> PoolLimits:
+    given = {"max_connections": max_connections, "max_streams": max_streams}
+    for name, value in given.items():
+        if value is None:
+            raise TypeError(f"{name} must be an int, not None")
+    return PoolLimits(**{name: positive_int(name, cast("int", value)) or 1 for name, value in given.items()})
 
 
 class _Unset(Enum):
@@ -92,6 +116,10 @@ class AsyncSyllableClient:
         retries: a `RetryPolicy`, or a tenacity `AsyncRetrying` whose attempts, wait and retry condition are used.
         timeout: seconds for one attempt, or for a recording the longest silence. Waiting for a free connection does not
             count. None: no limit but the policy's deadline.
+        rate: requests a second at most, of all calls of the client and its views, retries included. None: no limit but
+            what the API's 429s teach.
+        max_connections: calls that are under way at once; the others wait, in the order in which they came.
+        max_streams: recordings that are open at once, beside the calls. A borrowed session's own limits hold too.
         headers: sent with every request to the API.
         converter: from `make_converter()`, with hooks of your own. None: one without.
         tracer: from `opentelemetry.trace.get_tracer(…)`: one span a call (a recording is one, its resumes are events),
@@ -115,6 +143,9 @@ class AsyncSyllableClient:
         session: aiohttp.ClientSession | None = None,
         retries: RetryPolicy | AsyncRetrying | None = None,
         timeout: float | None = 30.0,
+        rate: float | None = None,
+        max_connections: int = 100,
+        max_streams: int = 100,
         headers: Mapping[str, str] | None = None,
         converter: MsgspecJsonConverter | None = None,
         tracer: Tracer | None = None,
@@ -126,14 +157,20 @@ class AsyncSyllableClient:
         base = check_base_url(base_url, allow_insecure_http=allow_insecure_http, name=name)
         if session is not None and not isinstance(session, aiohttp.ClientSession):
             raise TypeError("session must be an aiohttp.ClientSession")
+        added = check_headers(headers or {})
+        _check_authorization(session, added)
+        pool = ConnectionPool(session, self._clock, _pool_limits(max_connections, max_streams))
+        gates = Gates(self._clock, None if rate is None else positive_rate("rate", rate))
+        pool.on_close.append(gates.close)
         policy = check_policy(RetryPolicy() if retries is None else retries)
         transport = Transport(
             base=base,
             key=ApiKey.from_argument(api_key),
-            pool=ConnectionPool(session),
-            retrier=Retrier(policy, RetryQuota(), RateLimitPause(self._clock), self._clock),
+            pool=pool,
+            gates=gates,
+            retrier=Retrier(policy, RetryQuota(self._clock), pool.clock),
             timeout=_check_timeout(timeout),
-            headers={**_HEADERS, **check_headers(headers or {})},
+            headers={**_OWN_HEADERS, **added},
             tracer=tracer,
         )
         self._owner: weakref.ref[AsyncSyllableClient] | None = None
@@ -183,7 +220,7 @@ class AsyncSyllableClient:
         reply = await self._transport.send(request, retries)
         return RawResponse(
             status=reply.status,
-            headers={name.lower(): value for name, value in reply.headers.items()},
+            headers=plain_headers(reply.headers),
             body=reply.body,
             request_id=request_id(reply.headers),
             attempts=reply.attempts,
@@ -206,6 +243,8 @@ class AsyncSyllableClient:
         old = self._transport
         if retries is None:
             retries = RetryPolicy()
+        if headers is not _UNSET:
+            _check_authorization(old.pool.borrowed, headers or {})
         transport = attrs.evolve(
             old,
             retrier=old.retrier if retries is _UNSET else old.retrier.with_policy(retries),
@@ -237,4 +276,4 @@ def _check_timeout(timeout: float | None) -> float | None:
 
 
 def _merge_headers(old: Mapping[str, str], headers: Mapping[str, str] | None) -> Mapping[str, str]:
-    return _HEADERS if headers is None else {**old, **check_headers(headers)}
+    return _OWN_HEADERS if headers is None else {**old, **check_headers(headers)}

@@ -45,7 +45,8 @@ ORDERS = {  # each room's files from left to right: those on the left import non
     ],
     "_recordings": [["resume", "stall", "filenames"], ["download", "file"], ["stream"]],
     "_http": [
-        ["status_errors", "connection_errors", "url_safety", "requests", "auth", "spans"],
+        ["status_errors", "content_coding", "url_safety", "requests", "auth", "pace", "spans"],
+        ["connection_errors"],
         ["aiohttp_internals"],
         ["body", "pool"],
         ["transport"],
@@ -55,11 +56,11 @@ ORDERS = {  # each room's files from left to right: those on the left import non
 }
 FACES = {  # what leaves a room
     "_decoding": "Converter check_converter check_invalid_row_hook decode decode_page make_converter to_dict to_json",
-    "_retry": "CallState RateLimitPause Retrier Retries RetryPolicy RetryQuota check_policy",
+    "_retry": "CallState Retrier Retries RetryPolicy RetryQuota check_policy",
     "_pagination": "Cursor ListQuery Pager TimeWindow WindowIterator windows",
     "_recordings": "Opener RecordingStream SavedRecording recording_stem",
-    "_http": """ApiKey Body ConnectionPool RecordingRequest Transport build_request check_base_url check_headers
-        encode_path_segment request_id""",
+    "_http": """ApiKey Body ConnectionPool Gates PoolLimits RecordingRequest Transport build_request check_base_url
+        check_headers encode_path_segment plain_headers request_id""",
     "_endpoints": "Sessions",
 }
 OTHERS = {  # packages of others, and the only places that may import them

@@ -206,8 +206,27 @@ def connection_end(response: aiohttp.ClientResponse) -> tuple[asyncio.Future[Non
         return None, None
     transport = connection.transport
     # Where aiohttp no longer tells, the end counts as unclean: it is looked into, and not believed.
-    closed = getattr(getattr(connection, "protocol", None), "closed", None)
+    closed: asyncio.Future[None] | None = getattr(getattr(connection, "protocol", None), "closed", None)
+    if closed is not None:
+        closed.add_done_callback(_retrieve)
     return closed, transport.get_extra_info("ssl_object") if transport else None
+
+
+def _retrieve(closed: asyncio.Future[None]) -> None:
+    """Whoever stops reading before the end never asks how it ended: asyncio would complain in the log."""
+    if not closed.cancelled():
+        closed.exception()
+
+
+def body_read_before(response: aiohttp.ClientResponse) -> bytes | None:
+    """The whole body, where a client middleware has read it already; None where it is still to be read."""
+    body: bytes | None = response._body  # pyright: ignore[reportPrivateUsage]
+    return body
+
+
+def end_body(response: aiohttp.ClientResponse, error: Exception) -> None:
+    """Whoever reads the body, now or later, gets this error in place of the rest."""
+    response.content.set_exception(error)
 
 
 def raw_bytes(response: aiohttp.ClientResponse) -> int:

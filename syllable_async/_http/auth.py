@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
-import traceback
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from inspect import isawaitable
-from typing import NoReturn, TypeVar, cast
+from typing import NoReturn, cast
 
 import attrs
-
-from ..errors import AuthenticationError
 
 API_KEY_HEADER = "Syllable-API-Key"
 ENV_KEY = "SYLLABLESDK_API_KEY_HEADER"
 KeyFunction = Callable[[], str | Awaitable[str]]
-T = TypeVar("T")
 _MAX_KEY = 8 * 2**10
 _KEY = re.compile(r"[!-~]+", re.ASCII)
 
@@ -43,70 +37,59 @@ def api_key_error(key: object) -> ValueError | TypeError | None:
     return None
 
 
-@attrs.frozen(eq=False, repr=False)
-class ApiKey:
-    """The client's API key: a text, or a function of the user's that is asked for each request."""
+class Secret:
+    """A key on its way to a request's headers: what holds it shows it in no `repr`, traceback or pickle."""
 
-    source: str | KeyFunction
+    __slots__ = ("value",)
+
+    def __init__(self, value: str) -> None:
+        self.value = value
+
+    def __repr__(self) -> str:
+        return "<hidden>"
 
     def __reduce__(self) -> NoReturn:
-        raise TypeError("what holds the API key cannot be pickled: make a client where it is needed")
+        raise TypeError("an API key cannot be pickled")
+
+
+NO_KEY = Secret("")
+"""For a foreign origin."""
+
+
+@attrs.frozen(eq=False, repr=False)
+class ApiKey:
+    """The client's API key: a text, or a function of the user's that is asked for each request.
+
+    Attributes:
+        fixed: the key, where it is no function.
+    """
+
+    fixed: Secret | None
+    _function: KeyFunction | None = None
 
     @classmethod
     def from_argument(cls, api_key: object) -> ApiKey:
         """The `api_key` of a client; None takes it from the environment."""
         if callable(api_key):
-            return cls(cast("KeyFunction", api_key))
+            return cls(None, cast("KeyFunction", api_key))
         if api_key is not None:
-            return cls(check_api_key(api_key))
+            return cls(Secret(check_api_key(api_key)))
         key = os.environ.get(ENV_KEY)
         if not key:
             raise ValueError(f"no API key: give api_key, or set the environment variable {ENV_KEY}")
-        return cls(check_api_key(key))
+        return cls(Secret(check_api_key(key)))
 
-    def send(self, exchange: Callable[[str], Awaitable[T]]) -> Awaitable[T]:
-        """One exchange; a second one after a 401 if a function gives another key by then."""
-        return exchange(self.source) if isinstance(self.source, str) else self._send_with_current(exchange)
-
-    async def _send_with_current(self, exchange: Callable[[str], Awaitable[T]]) -> T:
-        key = await self.current()
-        outcome = await exchange(key)
-        if isinstance(outcome, AuthenticationError):
-            refused = hashlib.sha256(key.encode()).digest()
-            del key  # the function may fail now, and the frames of its error stay behind with their locals
-            newer = await self.current()
-            if hashlib.sha256(newer.encode()).digest() != refused:
-                outcome = await exchange(newer)
-        return outcome
-
-    async def current(self) -> str:
+    async def current(self) -> Secret:
         """The key to send now; `ValueError` or `TypeError` where a function gives none, without showing it."""
-        answer = self.source() if callable(self.source) else self.source
+        if self._function is None:
+            return self.fixed or NO_KEY
+        answer = self._function()
         key = await answer if isawaitable(answer) else answer
         problem = api_key_error(key)
         if problem is None:
-            return key
+            return Secret(key)
         del answer, key  # frames show what a wrong key looks like, too
         raise problem
 
-
-_LIBRARIES = ("syllable_async", "aiohttp")
-
-
-def forget_locals(error: BaseException) -> None:
-    """Clear the local variables of our own and aiohttp's frames in a traceback: among them are headers with the key.
-
-    File names and lines stay. Frames that still run are left as they are; they are ours, above every use of the key.
-    """
-    seen = set[int]()
-    pending: list[BaseException | None] = [error]
-    while pending:
-        one = pending.pop()
-        if one is None or id(one) in seen:
-            continue
-        seen.add(id(one))
-        pending += [one.__cause__, one.__context__]
-        for frame, _ in traceback.walk_tb(one.__traceback__):
-            if frame.f_globals.get("__name__", "").partition(".")[0] in _LIBRARIES:
-                with suppress(RuntimeError):
-                    frame.clear()
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("an API key cannot be pickled")

@@ -46,6 +46,8 @@ def check_base_url(base_url: str, *, allow_insecure_http: bool, name: str = "bas
     url = _parse(base_url)
     if url is None or url.scheme not in _PORTS or not url.host:
         raise ValueError(f"{name} must be an absolute https:// URL")
+    if not _is_encodable(url.raw_host or ""):
+        raise ValueError(f"{name}'s host is no host name")
     if url.user is not None or url.password is not None:
         raise ValueError(f"{name} must not hold a user name or a password")
     if url.raw_query_string or url.raw_fragment or "?" in base_url or "#" in base_url:
@@ -64,6 +66,15 @@ def _parse(text: str) -> URL | None:
     except ValueError:
         return None
     return url
+
+
+def _is_encodable(host: str) -> bool:
+    """Whether a name can be asked for: labels of at most 63 characters (RFC 1035 §2.3.4, RFC 3490)."""
+    try:
+        host.encode("idna")
+    except UnicodeError:
+        return False
+    return True
 
 
 def _is_loopback(host: str) -> bool:

@@ -7,7 +7,7 @@ import asyncio
 import aiohttp
 import pytest
 
-from syllable_async import AsyncSyllableClient
+from syllable_async import AsyncSyllableClient, ClientClosedError
 from syllable_async.testing import FakeSyllable
 
 Client = AsyncSyllableClient
@@ -40,7 +40,7 @@ def test_a_client_made_outside_a_loop_works_in_the_first_and_says_so_in_a_second
             asyncio.run(one())
         assert loop.run_until_complete(one_and_close()) == 3
         loop.close()
-        with pytest.raises(RuntimeError, match="closed"):
+        with pytest.raises(ClientClosedError, match="closed"):
             asyncio.run(one())
 
 
@@ -51,10 +51,10 @@ async def test_a_borrowed_session_is_neither_closed_nor_changed(server: FakeSyll
             assert (await client.sessions.list()).items
         assert not session.closed
         assert dict(session.headers) == before
-        with pytest.raises(RuntimeError, match="closed"):
+        with pytest.raises(ClientClosedError, match="closed"):
             await client.sessions.list()
     client = Client(server.api_key, base_url=server.url, session=session)
-    with pytest.raises(RuntimeError, match="session of this AsyncSyllableClient was closed"):
+    with pytest.raises(ClientClosedError, match="session of this AsyncSyllableClient was closed"):
         await client.sessions.list()
 
 

@@ -76,4 +76,4 @@ async def test_a_view_that_is_all_one_keeps_closes_what_it_holds(server: FakeSyl
     view = Client(server.api_key, base_url=server.url).with_options(timeout=3).with_options(timeout=4)
     async with view:
         await view.sessions.list()
-    assert view._transport.pool.closed
+    assert view._transport.pool.lifetime.closed

@@ -91,11 +91,11 @@ class Scene:
         within = 1 if settings.pool is None else 32
         assert await server.closed(within), f"connections left open: {server.open_connections}"
 
-    async def run(self, subject: Subject, operation: Operation) -> Result:
-        """One call, its error kept for the search for secrets."""
+    async def run(self, subject: Subject, operation: Operation, deadline: float | None = None) -> Result:
+        """One call, its error kept for the search for secrets; `deadline` in place of the client's."""
         start = self.loop.time()
         try:
-            value = await subject.ask(operation.name)
+            value = await subject.ask(operation.name, deadline)
         except Exception as error:
             self.errors.append(error)
             return Result(None, subject.judged(error), self.loop.time() - start)

@@ -38,7 +38,7 @@ class NaiveClient:
         assert self._session is not None
         await self._session.close()
 
-    async def ask(self, operation: str) -> Any:
+    async def ask(self, operation: str, deadline: float | None = None) -> Any:
         by_id = "/api/v1/sessions/{}" + SESSION_ID
         match operation:
             case "L" | "W":

@@ -130,12 +130,12 @@ async def test_a_forgotten_stream_gives_its_connection_back(timeless: type[Async
     stall = Step(send=1000, end="stall")
     async with FaultServer([], always=[Play(Origin(Version(DATA), then=stall))]) as server:
         async with timeless(KEY, base_url=server.url) as client:
-            free = client._transport.pool.slots._value
+            free = client._transport.pool.streams.free
             recording = client.sessions.stream_recording("token0")
             await anext(aiter(recording))
             with pytest.warns(ResourceWarning, match="a recording was not closed"):
                 del recording
-            assert client._transport.pool.slots._value == free
+            assert client._transport.pool.streams.free == free
         assert await server.closed()
 
 
