@@ -43,7 +43,7 @@ class HookAwareConverter(MsgspecJsonConverter):
         self._user_hooks: list[_Predicate] = []
         self._loads: dict[Any, Callable[[bytes], Any]] = {}
         self.readers: dict[Any, Any] = {}
-        """What `decode` has bound to a type, once."""
+        """What `decode` has bound to a type, once; until a hook is registered."""
         super().__init__(*args, **options)
         configure_converter(self)
         super().register_structure_hook(msgspec.Struct, partial(_structure_struct, self))
@@ -83,13 +83,6 @@ class HookAwareConverter(MsgspecJsonConverter):
         """Whether `get_loads_hook` hands the bytes of a `cl` to msgspec."""
         return not self._has_user_hook(cl)
 
-    def attempt(self, read: Callable[[Any], Any], source: Any) -> Any:
-        """What `read` makes of it, or a `DecodeFailure` that quotes no value, whatever a hook raised."""
-        try:
-            return read(source)
-        except STRUCTURE_EXCEPTIONS as error:
-            return structure_failure(error)
-
     def is_users(self, cl: Any) -> bool:
         """Whether a user's hook is registered for just this type."""
         return any(predicate(cl) for predicate in self._user_hooks if predicate is not _is_class)
@@ -102,6 +95,7 @@ class HookAwareConverter(MsgspecJsonConverter):
     def _note_user_hook(self, predicate: _Predicate) -> None:
         self._user_hooks.append(predicate)
         self._loads.clear()
+        self.readers.clear()
 
     def register_structure_hook(self, cl: Any, func: Any = None) -> Any:
         """As in cattrs; responses with a `cl` anywhere in them are structured by cattrs from now on."""

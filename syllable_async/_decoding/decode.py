@@ -84,7 +84,8 @@ def decode(body: bytes, cls: type[T], converter: Converter | None = None) -> T:
     Raises:
         ResponseValidationError: with the path and the types, never a value.
     """
-    reader = _reader(cls, converter)
+    known: _Reader | None = None if converter is None else cast("HookAwareConverter", converter).readers.get(cls)
+    reader = known or _reader(cls, converter)
     result = reader.read(body)
     if isinstance(result, DecodeFailure):
         del body  # the frames of an error stay behind, and their locals
@@ -193,16 +194,22 @@ class _Reader:
         self.cls = cls
         self.name: str = getattr(cls, "__name__", str(cls))
         self.converter = cast("HookAwareConverter | None", converter)
-
-    @property
-    def is_native(self) -> bool:
+        self.is_native = self.converter is None or self.converter.is_native(cls)
         """Whether no user's hook is in the way."""
-        return self.converter is None or self.converter.is_native(self.cls)
+        self._load = native_decoder(cls) if self.converter is None else self.converter.get_loads_hook(cls)
+        self._exceptions: tuple[type[BaseException], ...] = DECODE_EXCEPTIONS
+        self._failure = decode_failure
+        if self.converter is not None:
+            from .converter import STRUCTURE_EXCEPTIONS, structure_failure  # noqa: PLC0415 - loaded with the converter
+
+            self._exceptions, self._failure = STRUCTURE_EXCEPTIONS, structure_failure
 
     def read(self, body: bytes) -> Any:
         """A `cls`, or a `DecodeFailure`."""
-        load = native_decoder(self.cls) if self.converter is None else self.converter.get_loads_hook(self.cls)
-        result = self.attempt(load, body)
+        try:
+            result = self._load(body)
+        except self._exceptions as error:
+            result = self._failure(error)
         if not isinstance(result, DecodeFailure) and not is_too_fine(body):
             return result
         value = self.attempt(msgspec.json.decode, body)
@@ -236,12 +243,10 @@ class _Reader:
 
     def attempt(self, read: Callable[[Any], Any], source: Any) -> Any:
         """What `read` makes of it, or a `DecodeFailure`."""
-        if self.converter is None:
-            try:
-                return read(source)
-            except DECODE_EXCEPTIONS as error:
-                return decode_failure(error)
-        return self.converter.attempt(read, source)
+        try:
+            return read(source)
+        except self._exceptions as error:
+            return self._failure(error)
 
     def _is_kept(self, cls: Any) -> bool:
         return self.converter is not None and self.converter.is_users(cls)
