@@ -99,6 +99,10 @@ class CatchingTimeout(Timeout):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> bool:
+        if error is None and not self._passed:  # as most blocks end
+            if self._handle is not None:
+                self._handle.cancel()
+            return True
         try:
             super().__exit__(kind, error, traceback)
         except TimeoutError as timeout:

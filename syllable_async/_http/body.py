@@ -68,7 +68,7 @@ class ResponseBody:
         while chunk := await self.read():
             chunks.append(chunk)
             size += len(chunk)
-            if self._is_too_large(size, limit):
+            if (size > limit or size > BOMB_SIZE) and self._is_too_large(size, limit):
                 return None
             if self.framing != "close" and self.response.content.at_eof():
                 break  # without asking once more for nothing

@@ -244,7 +244,7 @@ class ConnectionPool:
     @property
     def is_gone(self) -> bool:
         """Whether we, or the owner of a borrowed session, closed it while something ran."""
-        return self.lifetime.closed or (self._session is not None and self._session.closed)
+        return self.lifetime.closed or (not self.owned and self._session is not None and self._session.closed)
 
     def mark_sending(self, call: CallState) -> None:
         """A request of `call` is about to be sent.

@@ -124,16 +124,15 @@ class Transport:
             keep_slot: a result goes on using the connection, and gives its slot back to the pool by itself.
             origin: where the request goes, where that is not the API.
         """
-        session = self.pool.session()
-        slots = self.pool.streams if keep_slot else self.pool.calls
-        began = self.clock.monotonic()
+        pool = self.pool
+        session, slots, began = pool.session(), pool.streams if keep_slot else pool.calls, pool.clock.monotonic()
         if not slots.try_acquire():
             await self._wait_for_slot(slots, request, call)
         kept = False
         try:
             send = partial(self._within_limits, request, call, partial(exchange, session))
-            key = self.key if with_key else _NO_API_KEY
-            outcome = await self._send_in_turn(request, call, send, key=key, gate=self.gates.of(origin), began=began)
+            gate = self.gates.of(origin) if origin else self.gates.api
+            outcome = await self._send_in_turn(request, call, send, self.key if with_key else _NO_API_KEY, gate, began)
             kept = keep_slot and not isinstance(outcome, Exception)
         finally:
             if not kept:
@@ -146,7 +145,8 @@ class Transport:
         """A call that has not begun waits as long as it takes: those before it have deadlines of their own."""
         grant: Grant = "filled"
         if slots is self.pool.streams or not self.pool.is_filled_by_streams:
-            grant = await slots.acquire(None if call.deadline_at is None else self._time_left(call))
+            left = None if call.deadline_at is None else max(0.0, call.deadline_at - self.clock.monotonic())
+            grant = await slots.acquire(left)
         if grant == "closed":
             raise closed_error()
         if grant == "late":
@@ -160,8 +160,8 @@ class Transport:
                 outcome_unknown=False, transient=False,
             )  # fmt: skip
 
-    async def _send_in_turn(
-        self, request: Request, call: CallState, send: Send[T], *, key: ApiKey, gate: Gate, began: float
+    async def _send_in_turn(  # noqa: PLR0917
+        self, request: Request, call: CallState, send: Send[T], key: ApiKey, gate: Gate, began: float
     ) -> T | Exception:
         """One exchange; another one where a 429 refused the first, or where a 401 did and there is a newer key."""
         secret, renewed = key.fixed, False
@@ -170,7 +170,7 @@ class Transport:
             if gate.active or tickets:
                 await self._wait_for_turn(tickets, gate, request, call, began)
             if call.deadline_at is None and call.deadline is not None:
-                call.deadline_at = self.clock.monotonic() + call.deadline
+                call.deadline_at = self.pool.clock.monotonic() + call.deadline
             if secret is None:
                 secret = await self._current_key(key, request, call)
             outcome = await send(secret, gate)
@@ -230,7 +230,7 @@ class Transport:
 
     async def _current_key(self, key: ApiKey, request: Request, call: CallState) -> Secret:
         """The key that the user's function gives, within this attempt's limits; what it raises passes."""
-        limit, seconds = self._attempt_limit(call)
+        limit, seconds = self._attempt_limit(call, self.clock.monotonic())
         timer = Timeout(seconds)
         try:
             with timer:
@@ -250,8 +250,9 @@ class Transport:
         self, request: Request, call: CallState, exchange: Callable[[Secret], Awaitable[T | SyllableError]],
         secret: Secret, gate: Gate,
     ) -> T | Exception:  # fmt: skip
-        limit, seconds = self._attempt_limit(call)
-        pool, running, started = self.pool, self.pool.lifetime.running, self.clock.monotonic()
+        pool = self.pool
+        running, started = pool.lifetime.running, pool.clock.monotonic()
+        limit, seconds = self._attempt_limit(call, started)
         call.requests_sent += 1
         call.limit = timer = CatchingTimeout(seconds)
         pool.mark_sending(call)
@@ -347,14 +348,9 @@ class Transport:
         """Seconds that a call has in all. A recording has them anew for each of its openings."""
         return self.retrier.effective_policy.deadline if call.deadline is None else call.deadline
 
-    def _time_left(self, call: CallState) -> float | None:
-        if call.deadline_at is None:
-            return self._deadline(call)
-        return max(0.0, call.deadline_at - self.clock.monotonic())
-
-    def _attempt_limit(self, call: CallState) -> tuple[str, float | None]:
+    def _attempt_limit(self, call: CallState, now: float) -> tuple[str, float | None]:
         """Which limit would end this attempt first, and in how many seconds."""
-        left = self._time_left(call)
+        left = self._deadline(call) if call.deadline_at is None else max(0.0, call.deadline_at - now)
         if left is None or (self.timeout is not None and self.timeout <= left):
             return "timeout", self.timeout
         return "deadline", left
