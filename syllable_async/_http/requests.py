@@ -144,8 +144,10 @@ def _encode_query_value(value: object) -> str:
 
 def build_url(base: str, request: Request) -> URL:
     """The request's address. Path segments come encoded; the query is encoded here."""
+    if not request.query:
+        return URL(base + request.path, encoded=True)
     query = "&".join([f"{_encode(name)}={_encode(value)}" for name, value in request.query])
-    return URL(f"{base}{request.path}{'?' if query else ''}{query}", encoded=True)
+    return URL(f"{base}{request.path}?{query}", encoded=True)
 
 
 def _encode(text: str) -> str:

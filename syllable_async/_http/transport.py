@@ -80,7 +80,7 @@ class Transport:
 
     def send(self, request: Request, retries: Retries = None) -> Awaitable[Response]:
         """The whole response of a successful call; anything else is raised."""
-        retrier = self.retrier.with_policy(retries)
+        retrier = self.retrier if retries is None else self.retrier.with_policy(retries)
         if self.tracer is None:
             return retrier.run(partial(self.send_once, request), request)
         return self._send_traced(self.tracer, retrier, request)
@@ -267,7 +267,8 @@ class Transport:
             outcome = closed_error()
         if gate.active or isinstance(outcome, APIError):
             self._learn(gate, outcome, started, call)
-        self._log_attempt(request, call, outcome, started)
+        if logger.isEnabledFor(logging.DEBUG):
+            self._log_attempt(request, call, outcome, started)
         return outcome
 
     def _outcome_of(
@@ -374,8 +375,6 @@ class Transport:
 
     def _log_attempt(self, request: Request, call: CallState, outcome: object, started: float) -> None:
         """One line an attempt, of nothing that could identify anybody."""
-        if not logger.isEnabledFor(logging.DEBUG):
-            return
         result = getattr(outcome, "status", None) or type(outcome).__name__
         milliseconds = (self.clock.monotonic() - started) * 1000
         logger.debug(

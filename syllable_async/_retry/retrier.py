@@ -76,7 +76,8 @@ class Retrier:
             except SyllableError as error:
                 failure = error
             else:
-                self.quota.release()
+                if self.quota.available < RetryQuota.CAPACITY:
+                    self.quota.release()
                 return result
         if self.is_final(failure, request):
             self._note_healthy(failure)
