@@ -65,7 +65,7 @@ def main() -> int:
     stop, deleted = threading.Event(), set[str]()
     with FakeSyllable(sessions=SESSIONS) as server, tempfile.TemporaryDirectory() as folder:
         journal = Path(folder) / "walked.jsonl"
-        there = set(server.sessions)
+        there = set(server.listed)
         changer = threading.Thread(target=restless, args=(server, stop, deleted))
         changer.start()
         first = child(server, journal, "slowly")

@@ -5,7 +5,7 @@
 """
 
 from . import faults
-from ._log import LoggedRequest, RequestLog
+from ._request_log import LoggedRequest, RequestLog
 from ._server import FakeSyllable
 from .faults import Fault
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import ipaddress
+import math
 import random
 import shlex
 import signal
@@ -13,9 +14,11 @@ import sys
 import time
 from collections.abc import Sequence
 from contextlib import suppress
+from typing import get_args
 
 from . import faults
-from ._log import LoggedRequest
+from ._api import RecordingUrls, check_key
+from ._request_log import LoggedRequest
 from ._server import FakeSyllable
 
 
@@ -30,15 +33,25 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     add("--latency", type=float, default=0.0, metavar="SECONDS", help="wait so long before every answer")
     add("--rate-limit", type=int, metavar="N", help="answer 429 to more than N requests a second")
     add("--fault-rate", type=float, default=0.0, metavar="SHARE", help="answer 503 to this share of the requests")
+    add("--plain", action="store_true", help="as the API's document says, without what was only seen of the live API")
+    add("--recording-urls", choices=get_args(RecordingUrls), default="own", help="what a list of recordings holds")
     add("--log-requests", action="store_true", help="write one line per request to stderr")
     add("--allow-remote", action="store_true", help="listen on an address that other machines can reach")
     arguments = parser.parse_args(argv)
+    if not 0 <= arguments.latency < math.inf:
+        parser.error("--latency must be a number of seconds that is not negative")
+    if arguments.rate_limit is not None and arguments.rate_limit < 1:
+        parser.error("--rate-limit must be at least 1")
     if not 0 <= arguments.fault_rate <= 1:
         parser.error("--fault-rate must lie between 0 and 1")
     if not 0 <= arguments.port < 2**16:
         parser.error("--port must lie between 0 and 65535")
     if arguments.sessions < 0:
         parser.error("--sessions must not be negative")
+    try:
+        check_key("key" if arguments.api_key is None else arguments.api_key)
+    except ValueError as refusal:
+        parser.error(f"--api-key: {refusal}")
     if not arguments.allow_remote and not _is_loopback(arguments.host):
         parser.error("other machines could reach that address; say --allow-remote if that is meant")
     return arguments
@@ -86,6 +99,12 @@ async def _serve(arguments: argparse.Namespace) -> None:
         port=arguments.port,
         log_limit=1_000,
         on_answer=_report if arguments.log_requests else None,
+        recording_urls=arguments.recording_urls,
+        numeric_ids=not arguments.plain,
+        refuse_sids=not arguments.plain,
+        hide_tests=not arguments.plain,
+        refuse_is_outbound=not arguments.plain,
+        redirect_slashes=not arguments.plain,
     )
     _script(server, arguments)
     async with server:

@@ -6,8 +6,10 @@ import asyncio
 import math
 import ssl
 import time
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import suppress
+from datetime import UTC, datetime
+from functools import partial
 from hashlib import blake2b
 from threading import Thread
 from types import TracebackType
@@ -15,14 +17,24 @@ from typing import Any, Self
 
 from aiohttp import web
 
-from ._answers import Answer, error
-from ._api import API, Tokens
-from ._delivery import deliver, plain
-from ._faults import Fault, FaultQueue
-from ._log import KEY_HEADER, LoggedRequest, RequestLog
-from ._query import Bounds
-from ._routes import Call, read_call, slash_redirect
-from ._store import Store
+from ._api import (
+    API,
+    Echo,
+    FakeApp,
+    RecordingList,
+    RecordingUrls,
+    Settings,
+    Tokens,
+    Totals,
+    check_key,
+    check_now,
+    log_entry,
+)
+from ._arguments import function, integer, text, wrong_type
+from ._data import Bounds, Listing, Replica, ReplicatedStore, Resolution, Store
+from ._fault_queue import FaultQueue
+from ._request_log import LoggedRequest, RequestLog
+from ._response_writer import write_plain, write_response
 
 _TURNS = 5
 """Of the loop, from an accepted connection to its protocol and some more."""
@@ -39,7 +51,8 @@ class FakeSyllable:
 
     What the API leaves undocumented is answered so: the newest session comes first, an `order_by` without a direction
     ascends, nulls sort last, filters compare exactly, unequal search lists are a 400, an unknown or expired token is a
-    403, and a projection leaves out what it does not name.
+    403, and a projection leaves out what it does not name. What was *seen of the live API* is on unless it is switched
+    off; what is only *feared* is off unless it is asked for.
 
     Args:
         sessions: how many sessions there are at the start.
@@ -47,19 +60,55 @@ class FakeSyllable:
         api_key: the only key that is accepted; None: one made from the seed.
         host: address to bind to.
         port: 0 takes a free one.
-        bounds: whether the window of `start_datetime` and `end_datetime` holds its ends.
-        token_lifetime: seconds that a recording's token is good for.
+        bounds: whether the window of `start_datetime` and `end_datetime` holds its ends: `"[)"`, `"[]"`, `"()"` or
+            `"(]"`.
+        token_lifetime: seconds that a recording's token, or its signed URL, is good for.
         log_limit: how many requests `requests` keeps; None: all.
         ssl_context: serve https with it.
-        clock: seconds, for the log and for tokens.
+        clock: seconds, for the log, for tokens and for a replica's lag.
         sleep: what waits in delays.
         on_answer: told of each request once its answer stands.
 
+        numeric_ids: seen: a session's id is a number written as a string. False: UUIDs.
+        refuse_sids: seen: a `CA…` SID in an id's place gets 400. False: 404, as for any other unknown id.
+        hide_tests: seen: the list leaves test sessions out, unless `search_fields=is_test` with the value `true` adds
+            them. False: it shows them, and that filter restricts to them.
+        refuse_is_outbound: seen: `is_outbound` as a search field gets 422, although the document lists it.
+        redirect_slashes: seen: a path without the slash at its end gets 307. False: 404.
+
+        listing: feared: when a session appears in the list. `"at once"`: when it was added, whatever its timestamp;
+            `"begin"` or `"end"` of it, by `now` (a call that runs shows no duration yet, one whose duration is null
+            never ends, a chat takes 45 s); two numbers: so many seconds after its begin, drawn between them; a function
+            of the session: so many seconds after its begin. `add_session(listed_after=)` says it for one session.
+            `get_by_id` finds a session from its begin on.
+        now: the moment that `listing` goes by, an aware datetime.
+        replica_lag: feared: lists come from a replica that gets every write so many seconds late; `math.inf`: never,
+            or by `catch_up`. Single sessions are read from where they are written.
+        replica: whether the replica answers all lists (`"sticky"`) or a random half of them (`"random"`).
+        totals: feared: `"null"`, or a number at which `total_count` is capped.
+        bounds_resolution: feared: the window's ends are cut to `"milliseconds"` or `"seconds"`.
+        timestamp_resolution: feared: the same for the times of a session that are shown; it is stored finer.
+        max_limit: feared: the most sessions that a page holds; several numbers take turns, a list call each.
+        page_size: what a page with fewer says: the limit that was `"served"`, or the one `"asked"` for.
+        recording_urls: feared: what the list of recordings holds. `"own"`: the stream's URL under the host that the
+            caller used; `"token"`: a bare token; `"public"`: that URL under `public_url`, while the caller speaks to a
+            gateway; `"http"`: the same with `http:`; `"relative"`: without a host; `"signed"`: on a second origin,
+            `storage_url`, which knows no key and compares every byte of path and query.
+        public_url: scheme and host of the API's public name; nothing answers there.
+        recording_list: feared: whether the list of recordings is the same each time (`"stable"`), begins with one and
+            shows one more at each call, newest first (`"growing"`), or comes back to front every second time
+            (`"reordered"`).
+
     Attributes:
-        url: the base URL, once the server runs.
         api_key: the key that is accepted.
         requests: what was asked, and what was answered.
-        faults: what goes wrong; see `syllable_async.testing.faults`.
+        faults: what goes wrong, by route: `"*"` (every request), `"sessions.list"`, `"sessions.get_by_id"`,
+            `"sessions.get_full_summary"`, `"sessions.get_transcript"`, `"sessions.get_latency"`,
+            `"sessions.get_timeline"`, `"sessions.generate_recording_urls"`, `"sessions.stream_recording"`,
+            `"storage.download"` (signed URLs). `help(syllable_async.testing.faults)` lists the faults.
+
+    Raises:
+        TypeError, ValueError: for an argument that cannot be, with its name and the reason.
     """
 
     def __init__(
@@ -77,38 +126,96 @@ class FakeSyllable:
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         on_answer: Callable[[LoggedRequest], None] | None = None,
+        numeric_ids: bool = True,
+        refuse_sids: bool = True,
+        hide_tests: bool = True,
+        refuse_is_outbound: bool = True,
+        redirect_slashes: bool = True,
+        listing: Listing = "at once",
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        replica_lag: float = 0.0,
+        replica: Replica = "sticky",
+        totals: Totals = "exact",
+        bounds_resolution: Resolution = "microseconds",
+        timestamp_resolution: Resolution = "microseconds",
+        max_limit: int | Sequence[int] | None = None,
+        page_size: Echo = "served",
+        recording_urls: RecordingUrls = "own",
+        public_url: str = "https://api.example.com",
+        recording_list: RecordingList = "stable",
     ) -> None:
-        if sessions < 0:
-            raise ValueError("sessions must not be negative")
-        own = blake2b(repr(seed).encode(), digest_size=16).hexdigest()
-        self.api_key: str = own if api_key is None else api_key
+        integer(sessions, "sessions", least=0)
+        integer(seed, "seed")
+        function(clock, "clock")
+        function(sleep, "sleep")
+        check_now(now)
+        if on_answer is not None:
+            function(on_answer, "on_answer")
+        if log_limit is not None:
+            integer(log_limit, "log_limit", least=0)
+        settings = Settings(
+            numeric_ids=numeric_ids,
+            refuse_sids=refuse_sids,
+            hide_tests=hide_tests,
+            refuse_is_outbound=refuse_is_outbound,
+            redirect_slashes=redirect_slashes,
+            bounds=bounds,
+            token_lifetime=token_lifetime,
+            listing=listing,
+            replica_lag=replica_lag,
+            replica=replica,
+            totals=totals,
+            bounds_resolution=bounds_resolution,
+            timestamp_resolution=timestamp_resolution,
+            max_limit=max_limit,
+            page_size=page_size,
+            recording_urls=recording_urls,
+            public_url=public_url,
+            recording_list=recording_list,
+        )
+        self.api_key: str = blake2b(repr(seed).encode(), digest_size=16).hexdigest() if api_key is None else api_key
+        check_key(self.api_key)
         self.requests: RequestLog = RequestLog(log_limit)
         self.faults: FaultQueue = FaultQueue()
-        self.url: str = ""
-        self._store = Store(seed, sessions)
-        self._api = API(self._store, Tokens(seed, token_lifetime, clock), seed, bounds)
-        self._address = host, port
-        self._ssl = ssl_context
-        self._scheme = "http" if ssl_context is None else "https"
+        make = partial(Store, seed, sessions, numeric_ids=numeric_ids, listing=listing)
+        self._sessions = ReplicatedStore(make, replica_lag, replica, seed, clock)
+        self._store = self._sessions.primary
+        self._api = API(self._sessions, settings, Tokens(seed, token_lifetime, clock), seed, now)
+        self._app = FakeApp(self._api, self.api_key, settings)
+        self._listener = _Listener(text(host, "host"), integer(port, "port", least=0, most=2**16 - 1), ssl_context)
+        self._storage = _Listener(host, 0, ssl_context) if recording_urls == "signed" else None
         self._clock = clock
         self._sleep = sleep
         self._on_answer = on_answer
-        self._server: web.Server
-        self._listening: asyncio.Server | None = None
         self._thread: _LoopThread
 
     def __repr__(self) -> str:
-        return f"<FakeSyllable {self.url or 'not running'}>"
+        return f"<FakeSyllable {self._listener.url or 'not running'}>"
+
+    @property
+    def url(self) -> str:
+        """The base URL; `RuntimeError` while the server does not run."""
+        return _running(self._listener)
+
+    @property
+    def storage_url(self) -> str:
+        """The origin of signed URLs; `RuntimeError` while it does not run, or without `recording_urls="signed"`."""
+        return _running(self._storage)
 
     # Data
 
     @property
     def sessions(self) -> tuple[str, ...]:
-        """The ids of all sessions that have one, oldest first."""
+        """The ids of all sessions that have one, oldest first, whether the list shows them or not."""
         return self._store.ids()
 
+    @property
+    def listed(self) -> tuple[str, ...]:
+        """The ids that the list shows now where nothing is filtered, oldest first: no test sessions, nothing late."""
+        return self._api.listed()
+
     def session(self, session_id: str) -> dict[str, Any]:
-        """A session as the API shows it; `KeyError` if there is none of that id."""
+        """A session as it is stored; `KeyError` if there is none of that id."""
         with self._store.lock:
             return dict(self._store.row(self._store.existing(session_id)))
 
@@ -122,54 +229,65 @@ class FakeSyllable:
 
         Args:
             fields: fields of a session; others are made up. `timestamp` (a datetime, or text that is shown as it is)
-                is by default after all other sessions. Besides: `summary`, `rating`, `recordings` (a list of bytes)
-                and `complete_after` (how often the transcript must be read before it is complete).
+                is by default after all other sessions, `is_test` false. Besides:
+
+                - `summary` (text or null, or a dict of `summary` and `rating`) and `rating`;
+                - `transcript` (`transcription`, `actions`, `transcript_complete`), `latency` (`timeline`, `summary`)
+                  and `timeline` (`session_start`, `events`): dicts with the fields of the API's models. Lists that are
+                  not given are empty, fields that may be null are null; `timeline` follows from the transcript and the
+                  latency unless it is given;
+                - `recordings`: a list of bytes;
+                - `complete_after`: how often the transcript must be read before it is complete;
+                - `listed_after`: seconds from its begin until the list shows it, by `now`; `math.inf`: never.
 
         Raises:
-            TypeError: an unknown field, or a value of a wrong type.
-            ValueError: a known `session_id`, or a duration out of range.
+            TypeError: an unknown field, or a value of a wrong type; the text names the place.
+            ValueError: a known `session_id`, or a value out of range.
         """
-        return self._store.add(fields)
+        return self._sessions.add(fields)
 
     def update(self, session_id: str, /, **fields: Any) -> None:
         """Change a session; takes what `add_session` takes. `KeyError` if there is none of that id."""
-        self._store.update(session_id, fields)
+        self._sessions.update(session_id, fields)
 
     def delete(self, session_id: str) -> None:
         """Remove a session; `KeyError` if there is none of that id."""
-        self._store.delete(session_id)
+        self._sessions.delete(session_id)
+
+    def catch_up(self) -> None:
+        """Let the replica that is behind have every write so far."""
+        self._sessions.catch_up()
 
     def expire_tokens(self) -> None:
-        """Let every token minted so far be expired."""
+        """Let every token and signed URL minted so far be expired."""
         self._api.tokens.expire()
 
     # Lifecycle
 
     async def start(self) -> None:
         """Listen, in the running loop. `async with` does it."""
-        if self._listening is not None:
-            raise RuntimeError("the fake is running already")
-        self._server = web.Server(self._handle, handler_cancellation=True, access_log=None)
-        host, port = self._address
-        self._listening = await asyncio.get_running_loop().create_server(self._server, host, port, ssl=self._ssl)
-        host, port = self._listening.sockets[0].getsockname()[:2]
-        self.url = f"{self._scheme}://[{host}]:{port}" if ":" in host else f"{self._scheme}://{host}:{port}"
+        self._refuse_second_start()
+        if self._storage is not None:
+            await self._storage.start(partial(self._handle, self._storage))
+            self._api.storage_origin = self._storage.url
+        try:
+            await self._listener.start(partial(self._handle, self._listener))
+        except BaseException:
+            await self._close_storage()
+            raise
 
     async def aclose(self) -> None:
         """Close the socket and every connection; what is under way is cancelled."""
-        if self._listening is None:
-            return
-        listening, self._listening = self._listening, None
-        # asyncio leaks a connection that was accepted before the server was closed and meets its protocol afterwards.
-        with suppress(NotImplementedError, RuntimeError):  # other loops than asyncio's own
-            for listener in listening.sockets:
-                asyncio.get_running_loop().remove_reader(listener)
-        for _ in range(_TURNS):
-            await asyncio.sleep(0)
-        listening.close()
-        self._server.pre_shutdown()
-        await self._server.shutdown(_CLOSING)
-        await asyncio.sleep(0)
+        await self._listener.aclose()
+        await self._close_storage()
+
+    async def _close_storage(self) -> None:
+        if self._storage is not None:
+            await self._storage.aclose()
+
+    def _refuse_second_start(self) -> None:
+        if self._listener.url:
+            raise RuntimeError("the fake is running already")
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -181,12 +299,14 @@ class FakeSyllable:
         await self.aclose()
 
     def __enter__(self) -> Self:
-        self._thread = _LoopThread()
+        self._refuse_second_start()
+        thread = _LoopThread()
         try:
-            self._thread.run(self.start())
+            thread.run(self.start())
         except BaseException:
-            self._thread.stop()
+            thread.stop()
             raise
+        self._thread = thread
         return self
 
     def __exit__(
@@ -197,68 +317,67 @@ class FakeSyllable:
 
     # Serving
 
-    async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
-        host = request.headers.get("Host")
-        origin = f"{self._scheme}://{host}" if host else self.url
-        call = read_call(request.method, request.raw_path, origin)
-        call.range, call.if_range = request.headers.get("Range"), request.headers.get("If-Range")
-        call.expire_tokens = self._api.tokens.expire
-        entry = self._logged(request, call)
+    async def _handle(self, listener: _Listener, request: web.BaseRequest) -> web.StreamResponse:
+        call = self._app.parse(request, listener.origin, storage=listener is self._storage)
+        entry = log_entry(request, call, self._clock())
+        self.requests.append(entry)
         try:
-            fault = self.faults.take(call)
-            if fault is None:
-                return plain(self._answer(request, call), entry)
-            entry.fault = fault.name
-            return await deliver(request, self._faulty(request, call, fault), fault.delivery, entry, self._sleep)
+            turn = self.faults.take(call)
+            if turn is None:
+                return write_plain(self._app.respond(call), entry)
+            entry.fault = turn.name
+            answer = turn.respond(call, self._app.respond)
+            return await write_response(request, answer, turn.delivery, entry, self._sleep)
         finally:
             if self._on_answer is not None:
                 self._on_answer(entry)
 
-    def _logged(self, request: web.BaseRequest, call: Call) -> LoggedRequest:
-        headers = request.headers.copy()
-        key_sent = KEY_HEADER in headers
-        if key_sent:
-            headers[KEY_HEADER] = "***"
-        entry = LoggedRequest(
-            method=call.method,
-            path=call.path,
-            query=call.params,
-            headers=headers,
-            time=self._clock(),
-            operation=call.operation,
-            key_sent=key_sent,
-        )
-        self.requests.append(entry)
-        return entry
 
-    def _faulty(self, request: web.BaseRequest, call: Call, fault: Fault) -> Answer:
-        for hook in fault.before:
-            answer = hook(call)
-            if answer is not None:
-                return answer
-        call.adjust = fault.query
-        answer = self._answer(request, call)
-        for change in fault.after:
-            answer = change(answer)
-        return answer
+def _running(listener: _Listener | None) -> str:
+    if listener is None:
+        raise RuntimeError('there is a storage host only with recording_urls="signed"')
+    if not listener.url:
+        raise RuntimeError("the fake is not running: it has a URL inside its `with` or `async with`")
+    return listener.url
 
-    def _answer(self, request: web.BaseRequest, call: Call) -> Answer:
-        if call.operation is None:
-            return self._unrouted(request, call)
-        key = request.headers.get(KEY_HEADER)
-        if key != self.api_key:
-            return error(401, "Not authenticated" if key is None else "Invalid API key")
-        return self._api.answer(call)
 
-    def _unrouted(self, request: web.BaseRequest, call: Call) -> Answer:
-        """405, a redirect to the path with or without the slash at its end, or 404: Starlette's order."""
-        if call.allowed:
-            return error(405, "Method Not Allowed").with_headers({"Allow": call.allowed})
-        other = slash_redirect(call.path)
-        if other is None:
-            return error(404, "Not Found")
-        _, mark, query = request.raw_path.partition("?")
-        return Answer(307, {"Location": f"{call.origin}{other}{mark}{query}"}, b"")
+class _Listener:
+    """One socket and the connections that came by it."""
+
+    def __init__(self, host: str, port: int, ssl_context: ssl.SSLContext | None) -> None:
+        if ssl_context is not None and not isinstance(ssl_context, ssl.SSLContext):
+            raise wrong_type(ssl_context, "ssl_context", "an ssl.SSLContext")
+        self._address = host, port
+        self._ssl = ssl_context
+        self._server: web.Server
+        self._listening: asyncio.Server | None = None
+        self.origin = ""
+        """Scheme, host and port; they stay when it has ended, for requests that are still under way."""
+        self.url = ""
+        """The same while it listens."""
+
+    async def start(self, handle: Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]) -> None:
+        self._server = web.Server(handle, handler_cancellation=True, access_log=None)
+        host, port = self._address
+        self._listening = await asyncio.get_running_loop().create_server(self._server, host, port, ssl=self._ssl)
+        host, port = self._listening.sockets[0].getsockname()[:2]
+        scheme = "http" if self._ssl is None else "https"
+        self.url = self.origin = f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
+
+    async def aclose(self) -> None:
+        if self._listening is None:
+            return
+        listening, self._listening, self.url = self._listening, None, ""
+        # asyncio leaks a connection that was accepted before the server was closed and meets its protocol afterwards.
+        with suppress(NotImplementedError, RuntimeError):  # other loops than asyncio's own
+            for listener in listening.sockets:
+                asyncio.get_running_loop().remove_reader(listener)
+        for _ in range(_TURNS):
+            await asyncio.sleep(0)
+        listening.close()
+        self._server.pre_shutdown()
+        await self._server.shutdown(_CLOSING)
+        await asyncio.sleep(0)
 
 
 class _LoopThread:

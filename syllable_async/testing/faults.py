@@ -3,6 +3,18 @@
 `server.faults.add("sessions.list", status(503, times=2, retry_after=1.5))` lets the next two list calls fail. The
 faults of a route are met one after another, one per request; `times=None` makes a fault stand: it applies to every
 request from then on, together with whatever the queue brings. `a & b` is one fault that does both.
+
+Every request: `status`, `redirect`, `rate_limit`, `delay`, `pause`, `cut`, `drop`, `hang_up`, `content_type`,
+`edit_json`, `broken_json`; `pass_through` lets some requests by. The list: `clamp_limit`, `repeat_page`, `date_bounds`,
+`null_totals`. Recordings: `etag`, `weaken_etag`, `content_range`, `ignore_range`, `unsatisfiable`, `expire_tokens`.
+Hooks of your own go into a `Fault`, and a `FaultQueue` takes both.
+
+Routes: `"*"` (every request), `"sessions.list"`, `"sessions.get_by_id"`, `"sessions.get_full_summary"`,
+`"sessions.get_transcript"`, `"sessions.get_latency"`, `"sessions.get_timeline"`,
+`"sessions.generate_recording_urls"`, `"sessions.stream_recording"`, `"storage.download"` (signed URLs).
+
+A fault that could not be applied was not met, and `pending` says why. Wrong arguments raise `TypeError` or
+`ValueError`.
 """
 
 from __future__ import annotations
@@ -12,12 +24,14 @@ import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, get_args
 
-from ._answers import Answer, encode, error, json_answer
-from ._faults import Delivery, Fault, FaultQueue
-from ._query import Bounds, ListQuery
-from ._routes import Call
+from ._api import Answer, Call, error, json_answer
+from ._arguments import function, integer, number, one_of, text
+from ._arguments import seconds as check_seconds
+from ._data import Bounds, ListQuery
+from ._fault_queue import Delivery, Fault, FaultQueue, NotApplied, Route
+from ._json import encode
 
 __all__ = [
     "Answer",
@@ -25,6 +39,8 @@ __all__ = [
     "Delivery",
     "Fault",
     "FaultQueue",
+    "NotApplied",
+    "Route",
     "broken_json",
     "clamp_limit",
     "content_range",
@@ -71,8 +87,11 @@ def status(
         body: bytes as they are, anything else as JSON.
         headers: to add.
     """
-    extra = dict(headers or {})
+    integer(code, "code", least=200, most=599)
+    extra = {text(name, "a header's name"): text(value, f"header {name}") for name, value in (headers or {}).items()}
     if retry_after is not None:
+        if not isinstance(retry_after, str):
+            check_seconds(retry_after, "retry_after", least=None)
         extra["Retry-After"] = retry_after if isinstance(retry_after, str) else _seconds(retry_after)
     answer = _scripted(code, body).with_headers(extra)
     return Fault(name=f"status {code}", times=times, before=(lambda _call: answer,))
@@ -93,12 +112,17 @@ def pass_through(*, times: int = 1) -> Fault:
 
 def redirect(location: str, code: int = 307, *, times: int | None = 1) -> Fault:
     """Answer with a redirect."""
-    answer = Answer(code, {"Location": location}, b"")
+    integer(code, "code", least=300, most=399)
+    answer = Answer(code, {"Location": text(location, "location")}, b"")
     return Fault(name=f"redirect {code}", times=times, before=(lambda _call: answer,))
 
 
 def rate_limit(requests: int, per: float = 1.0, *, clock: Callable[[], float] = time.monotonic) -> Fault:
     """Standing: more than `requests` in `per` seconds of the clock are answered by 429 with `Retry-After`."""
+    integer(requests, "requests", least=1)
+    if number(per, "per", least=0) == 0:
+        raise ValueError("per must be more than 0 seconds")
+    function(clock, "clock")
     arrivals: list[float] = []
 
     def limit(_call: Call) -> Answer | None:
@@ -115,16 +139,20 @@ def rate_limit(requests: int, per: float = 1.0, *, clock: Callable[[], float] = 
 
 def delay(seconds: float, *, times: int | None = 1) -> Fault:
     """Wait before the head of the answer; `math.inf`: never answer."""
+    check_seconds(seconds, "seconds")
     return Fault(name=f"delay {_seconds(seconds)} s", times=times, delivery=Delivery(delay=seconds))
 
 
 def pause(at: int, seconds: float, *, times: int | None = 1) -> Fault:
     """Wait in the middle of the body, after `at` bytes; `math.inf`: stall there."""
+    integer(at, "at", least=0)
+    check_seconds(seconds, "seconds")
     return Fault(name=f"pause at byte {at}", times=times, delivery=Delivery(pause_at=at, pause=seconds))
 
 
 def cut(at: int, *, reset: bool = False, chunked: bool = False, times: int | None = 1) -> Fault:
     """End the connection after `at` bytes of the body, cleanly or by a reset."""
+    integer(at, "at", least=0)
     return Fault(name=f"cut at byte {at}", times=times, delivery=Delivery(cut_at=at, reset=reset, chunked=chunked))
 
 
@@ -138,41 +166,50 @@ def hang_up(*, times: int | None = 1) -> Fault:
     return Fault(name="hang up", times=times, delivery=Delivery(hang_up=True))
 
 
-def _asked(name: str, times: int | None, change: Callable[[ListQuery], ListQuery]) -> Fault:
+def _query_fault(name: str, times: int | None, change: Callable[[ListQuery], ListQuery]) -> Fault:
     return Fault(name=name, times=times, query=(change,))
 
 
-def _answered(name: str, times: int | None, change: Callable[[Answer], Answer]) -> Fault:
+def _response_fault(name: str, times: int | None, change: Callable[[Answer], Answer]) -> Fault:
     return Fault(name=name, times=times, after=(change,))
 
 
 def clamp_limit(most: int, *, echo_asked: bool = False, times: int | None = 1) -> Fault:
     """Serve at most so many sessions a page; `page_size` says so, or pretends that all that was asked for came."""
+    integer(most, "most", least=0)
 
     def clamp(query: ListQuery) -> ListQuery:
-        return replace(query, limit=min(query.limit, most), echo_limit=query.limit if echo_asked else None)
+        if query.limit <= most:
+            return query
+        return replace(query, limit=most, echo_limit=query.limit if echo_asked else None)
 
-    return _asked(f"clamp limit to {most}", times, clamp)
+    return _query_fault(f"clamp limit to {most}", times, clamp)
 
 
 def repeat_page(page: int | None = None, *, times: int | None = 1) -> Fault:
     """Serve this page, or the one before the one that was asked for, under the number that was asked for."""
+    if page is not None:
+        integer(page, "page", least=0)
 
     def repeat(query: ListQuery) -> ListQuery:
         served = max(0, query.page - 1) if page is None else page
+        if served == query.page:
+            return query
         return replace(query, page=served, echo_page=query.page)
 
-    return _asked("repeat page", times, repeat)
+    return _query_fault("repeat page", times, repeat)
 
 
 def date_bounds(bounds: Bounds, *, times: int | None = 1) -> Fault:
     """Take the date window as open or closed: `"[)"`, `"[]"`, `"()"` or `"(]"`."""
-    return _asked(f"date bounds {bounds}", times, lambda query: replace(query, bounds=bounds))
+    one_of(bounds, "bounds", get_args(Bounds))
+    return _query_fault(f"date bounds {bounds}", times, lambda query: replace(query, bounds=bounds))
 
 
 def edit_json(change: Callable[[Any], Any], *, name: str = "edit JSON", times: int | None = 1) -> Fault:
-    """Send what `change` makes of the answer's document."""
-    return _answered(name, times, lambda answer: replace(answer, body=encode(change(json.loads(answer.body)))))
+    """Send what `change` makes of the answer's document. One that raises is not met: the answer goes out unchanged."""
+    function(change, "change")
+    return _response_fault(name, times, lambda answer: replace(answer, body=encode(change(json.loads(answer.body)))))
 
 
 def null_totals(*, times: int | None = 1) -> Fault:
@@ -183,18 +220,23 @@ def null_totals(*, times: int | None = 1) -> Fault:
 
 def broken_json(*, times: int | None = 1) -> Fault:
     """Send the first half of the document, in complete framing."""
-    return _answered("broken JSON", times, lambda answer: replace(answer, body=answer.body[: len(answer.body) // 2]))
+    return _response_fault(
+        "broken JSON", times, lambda answer: replace(answer, body=answer.body[: len(answer.body) // 2])
+    )
 
 
 def content_type(value: str, *, times: int | None = 1) -> Fault:
     """Send another `Content-Type`."""
-    return _answered(f"content type {value}", times, lambda answer: answer.with_headers({"Content-Type": value}))
+    text(value, "value")
+    return _response_fault(f"content type {value}", times, lambda answer: answer.with_headers({"Content-Type": value}))
 
 
 def etag(value: str | None, *, times: int | None = 1) -> Fault:
     """Send another ETag, or none. What `If-Range` is compared with stays the real one."""
     name = "no ETag" if value is None else "other ETag"
-    return _answered(name, times, lambda answer: answer.with_headers({"ETag": value}))
+    if value is not None:
+        text(value, "value")
+    return _response_fault(name, times, lambda answer: answer.with_headers({"ETag": value}))
 
 
 def weaken_etag(*, times: int | None = 1) -> Fault:
@@ -204,12 +246,14 @@ def weaken_etag(*, times: int | None = 1) -> Fault:
         strong = answer.headers.get("ETag")
         return answer.with_headers({"ETag": f"W/{strong}"}) if strong else answer
 
-    return _answered("weak ETag", times, weaken)
+    return _response_fault("weak ETag", times, weaken)
 
 
 def content_range(value: str | None, *, times: int | None = 1) -> Fault:
     """Send another `Content-Range`, or none; only answers that are partial are changed."""
-    return _answered(
+    if value is not None:
+        text(value, "value")
+    return _response_fault(
         "wrong Content-Range",
         times,
         lambda answer: answer.with_headers({"Content-Range": value}) if answer.status == 206 else answer,
@@ -220,6 +264,8 @@ def ignore_range(*, times: int | None = 1) -> Fault:
     """Send the whole recording whatever `Range` says."""
 
     def forget(call: Call) -> None:
+        if call.range is None:
+            raise NotApplied("the request has no Range")
         call.range = None
 
     return Fault(name="ignore Range", times=times, before=(forget,))
@@ -227,6 +273,8 @@ def ignore_range(*, times: int | None = 1) -> Fault:
 
 def unsatisfiable(total: int | None = None, *, times: int | None = 1) -> Fault:
     """Answer 416, with `Content-Range: bytes */total` where a total is given."""
+    if total is not None:
+        integer(total, "total", least=0)
     headers = {} if total is None else {"Content-Range": f"bytes */{total}"}
     answer = error(416, "Requested range not satisfiable").with_headers(headers)
     return Fault(name="416", times=times, before=(lambda _call: answer,))
@@ -234,6 +282,7 @@ def unsatisfiable(total: int | None = None, *, times: int | None = 1) -> Fault:
 
 def expire_tokens(*, code: int = 403, times: int | None = 1) -> Fault:
     """Let every token be expired when the request comes, which a stream then answers by `code`."""
+    integer(code, "code", least=400, most=599)
 
     def expire(call: Call) -> None:
         call.expire_tokens(code)

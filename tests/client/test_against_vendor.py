@@ -52,7 +52,7 @@ LISTS: list[dict[str, Any]] = [
     {"page": 1, "limit": 7},
     {"limit": 0},
     {"search_fields": ["is_test"], "search_field_values": ["true"]},
-    {"search_fields": ["agent_type", "is_outbound"], "search_field_values": ["ca_v1", "false"]},
+    {"search_fields": ["agent_type", "is_legacy"], "search_field_values": ["ca_v1", "false"]},
     {"order_by": "duration", "order_by_direction": "asc"},
     {"order_by": "timestamp", "order_by_direction": "desc", "limit": 3},
     {"fields": ["session_id", "duration"]},

@@ -17,7 +17,7 @@ from typing import Any, cast
 import duckdb
 
 from syllable_async.testing import FakeSyllable, faults
-from syllable_async.testing._routes import read_call
+from syllable_async.testing._api.routes import parse_request
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 SPAN = ("2026-01-05", "2026-12-31")
@@ -95,7 +95,7 @@ def files_of(folder: Path) -> dict[str, bytes]:
 
 def asked(server: FakeSyllable, path: str) -> Any:
     """The server's own answer, without a client between."""
-    answer = server._api.answer(read_call("GET", f"/api/v1/sessions/{path}", server.url))
+    answer = server._api.answer(parse_request("GET", f"/api/v1/sessions/{path}", server.url))
     assert answer.status == 200
     return json.loads(answer.body)
 

@@ -19,7 +19,7 @@ NAME = "export_on_dask.py"
 
 @pytest.mark.parametrize("sessions", [2_500, pytest.param(20_000, marks=pytest.mark.long)])
 def test_is_exact_although_a_worker_is_killed(sessions: int, tmp_path: Path) -> None:
-    with FakeSyllable(sessions) as server:
+    with FakeSyllable(sessions, hide_tests=False) as server:
         server.faults.add("*", faults.delay(0.02, times=None))
         sometimes(server)
         with running(NAME, server, tmp_path / "out", "--workers", "2") as program:
@@ -47,7 +47,7 @@ async def test_a_client_with_a_rate_waits_for_its_turn_with_each_request(monkeyp
 
 @pytest.mark.long
 def test_workers_share_the_rate(tmp_path: Path) -> None:
-    with FakeSyllable(sessions=2_000) as server:
+    with FakeSyllable(sessions=2_000, hide_tests=False) as server:
         server.faults.add("*", faults.rate_limit(150))
         with running(NAME, server, tmp_path / "out", "--workers", "2", "--rate", "100") as program:
             program.finish()
@@ -60,7 +60,7 @@ def test_workers_share_the_rate(tmp_path: Path) -> None:
 
 @pytest.mark.long
 def test_goes_on_when_the_api_lets_it_in_again(tmp_path: Path) -> None:
-    with FakeSyllable(sessions=5_000) as server:
+    with FakeSyllable(sessions=5_000, hide_tests=False) as server:
         server.faults.add("*", faults.status(401, times=None), when=lambda _: len(server.requests) > 3_000)
         with running(NAME, server, tmp_path / "out") as program:
             said = program.fail()

@@ -26,13 +26,13 @@ NAME = "export_parquet.py"
 
 @pytest.fixture
 def server() -> Iterator[FakeSyllable]:
-    with FakeSyllable(sessions=300) as server:
+    with FakeSyllable(sessions=300, hide_tests=False) as server:
         yield server
 
 
 @pytest.mark.parametrize("sessions", [5_000, pytest.param(100_000, marks=pytest.mark.long)])
 def test_is_exact_although_one_request_of_20_fails(sessions: int, tmp_path: Path) -> None:
-    with FakeSyllable(sessions) as server:
+    with FakeSyllable(sessions, hide_tests=False) as server:
         sometimes(server)
         with running(NAME, server, tmp_path / "out") as program:
             assert f"{sessions:,} sessions in" in program.finish()
@@ -67,7 +67,7 @@ def test_prints_how_to_read_the_dataset(server: FakeSyllable, tmp_path: Path) ->
 
 @pytest.mark.parametrize("after", [(1, 1_300), pytest.param(tuple(range(1, 1_250, 50)), marks=pytest.mark.long)])
 def test_loses_and_doubles_nothing_when_it_is_killed(after: tuple[int, ...], tmp_path: Path) -> None:
-    with FakeSyllable(sessions=2_500) as server:
+    with FakeSyllable(sessions=2_500, hide_tests=False) as server:
         server.faults.add("*", faults.delay(0.01, times=None))
         sometimes(server)
         for requests in after:
@@ -90,7 +90,7 @@ def test_loses_and_doubles_nothing_when_it_is_killed(after: tuple[int, ...], tmp
 
 
 def test_goes_on_when_the_api_lets_it_in_again(tmp_path: Path) -> None:
-    with FakeSyllable(sessions=2_500) as server:
+    with FakeSyllable(sessions=2_500, hide_tests=False) as server:
         server.faults.add("*", faults.status(401, times=None), when=lambda _: len(server.requests) > 1_500)
         with running(NAME, server, tmp_path / "out") as program:
             said = program.fail()
@@ -173,7 +173,10 @@ def test_learns_that_it_may_not_write_before_it_asks_for_anything(tmp_path: Path
 async def test_writes_to_any_place_that_fsspec_knows_and_keeps_the_row_of_a_deleted_session() -> None:
     parquet: Any = importlib.import_module("pyarrow.parquet")
     dataset = Dataset("memory://sessions")
-    async with FakeSyllable(300) as server, AsyncSyllableClient(server.api_key, base_url=server.url) as client:
+    async with (
+        FakeSyllable(300, hide_tests=False) as server,
+        AsyncSyllableClient(server.api_key, base_url=server.url) as client,
+    ):
         server.faults.add("sessions.get_full_summary", faults.status(404))
         [window] = await prepare(client, dataset, job(5, 6))
         assert (

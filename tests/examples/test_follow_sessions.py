@@ -113,7 +113,7 @@ def test_killed_at_random_it_handles_each_session_and_writes_its_effects_once(
     kills: int, folder: Path, start: Callable[[FakeSyllable], subprocess.Popen[bytes]]
 ) -> None:
     random, killer, flaky = Random(kills), Killer(), Random(20)
-    with FakeSyllable(sessions=12 * kills, on_answer=killer) as server:
+    with FakeSyllable(sessions=12 * kills, on_answer=killer, hide_tests=False) as server:
         server.faults.add("*", faults.status(503, times=None), when=lambda _: flaky.random() < 1 / 20)
         for _ in range(kills):
             process = start(server)

@@ -55,8 +55,8 @@ async def test_sessions_are_json_pages_newest_first(
     server.faults.add("sessions.list", faults.status(503, retry_after=0))
     async with browser.get(f"{url}/sessions", params={"page": 1, "limit": 10}) as reply:
         page = await reply.json()
-    assert [item["session_id"] for item in page["items"]] == list(reversed(server.sessions))[10:20]
-    assert page["total_count"] == len(server.sessions)
+    assert [item["session_id"] for item in page["items"]] == list(reversed(server.listed))[10:20]
+    assert page["total_count"] == len(server.listed)
     assert page["items"][0] == server.session(page["items"][0]["session_id"])
     server.faults.assert_all_met()
     async with browser.get(url) as reply:

@@ -18,7 +18,7 @@ from syllable_async.testing import FakeSyllable, faults
 @pytest.fixture
 def api(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeSyllable]:
     """A server in a thread, as the key's owner finds it."""
-    with FakeSyllable(sessions=150) as server:
+    with FakeSyllable(sessions=150, hide_tests=False) as server:
         monkeypatch.setenv("SYLLABLESDK_API_KEY_HEADER", server.api_key)
         monkeypatch.setenv("SYLLABLE_BASE_URL", server.url)
         yield server

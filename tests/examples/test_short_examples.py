@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from syllable_async.testing import FakeSyllable
+
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
 
@@ -27,7 +29,7 @@ def run(folder: Path, name: str, *words: str) -> str:
 
 def test_quickstart(tmp_path: Path) -> None:
     out = run(tmp_path, "quickstart.py")
-    assert "The first of 250 sessions" in out
+    assert f"The first of {len(FakeSyllable(sessions=250).listed)} sessions" in out
     assert "verified by length" in out
     (saved,) = (tmp_path / "recordings").glob("*.wav")
     seconds = float(re.findall(r"It plays for ([\d.]+) s", out)[0])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Final
 
 import pytest
 
@@ -22,13 +22,13 @@ from syllable_async.testing import FakeSyllable, Fault, faults
 
 COUNT, LIMIT = 45, 10
 ONCE = RetryPolicy(max_attempts=1)
-ROUTE = "sessions.list"
+ROUTE: Final = "sessions.list"
 
 
 @pytest.fixture
 def fake() -> Iterator[FakeSyllable]:
     """In a thread of its own, so that every task of this loop is the client's or the test's."""
-    with FakeSyllable(sessions=COUNT) as server:
+    with FakeSyllable(sessions=COUNT, hide_tests=False) as server:
         yield server
         server.faults.assert_all_met()
 
@@ -197,7 +197,7 @@ def restless(server: FakeSyllable, moments: list[str]) -> tuple[Fault, set[str]]
 @pytest.mark.parametrize("bounds", ["[)", "[]", "(]", "()"])
 @pytest.mark.parametrize("tie", [0, 7, 35])
 async def test_a_snapshot_is_exact_over_restless_data_with_ties(bounds: Any, tie: int) -> None:
-    with FakeSyllable(sessions=COUNT, bounds=bounds) as server:
+    with FakeSyllable(sessions=COUNT, bounds=bounds, hide_tests=False) as server:
         moments = [server.session(name)["timestamp"] for name in server.sessions]
         for _ in range(tie):
             server.add_session(timestamp=moments[20])
@@ -219,7 +219,7 @@ async def test_a_snapshot_is_exact_over_restless_data_with_ties(bounds: Any, tie
 
 
 async def test_a_plain_walk_over_the_same_data_loses_rows_and_says_so() -> None:
-    with FakeSyllable(sessions=COUNT) as server:
+    with FakeSyllable(sessions=COUNT, hide_tests=False) as server:
         there = set(server.sessions)
         deleted = set[str]()
 

@@ -2,23 +2,46 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import wave
 from collections.abc import AsyncIterator, Iterator
-from typing import Any
+from enum import Enum
+from typing import Any, cast
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from pydantic import BaseModel
 from syllable_sdk import SyllableSDK, errors, models
 
+from syllable_async import AsyncSyllableClient
 from syllable_async.testing import FakeSyllable
 
 Property = models.SessionProperties
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[FakeSyllable]:
-    with FakeSyllable(sessions=300, seed=3) as running:
+DOCUMENT: dict[str, Any] = {
+    "numeric_ids": False,
+    "refuse_sids": False,
+    "hide_tests": False,
+    "refuse_is_outbound": False,
+    "redirect_slashes": False,
+}
+"""What was seen of the live API, switched off."""
+FEARED: dict[str, Any] = {
+    "listing": "end",
+    "totals": "null",
+    "bounds_resolution": "milliseconds",
+    "timestamp_resolution": "seconds",
+    "max_limit": 20,
+    "page_size": "asked",
+    "recording_urls": "token",
+}
+
+
+@pytest.fixture(scope="module", params=[{}, DOCUMENT], ids=["seen live", "the document"])
+def server(request: pytest.FixtureRequest) -> Iterator[FakeSyllable]:
+    with FakeSyllable(sessions=300, seed=3, **request.param) as running:
         yield running
 
 
@@ -115,7 +138,7 @@ async def test_walks_every_session_once(server: FakeSyllable, vendor: Vendor) ->
     for number in range(4):
         page = await vendor("sessions.list", page=number, limit=100)
         seen += [item.session_id for item in page.items]
-    assert seen == list(reversed(server.sessions))
+    assert seen == list(reversed(server.listed))
 
 
 async def test_wrong_arguments_are_a_422(vendor: Vendor) -> None:
@@ -142,3 +165,87 @@ async def test_an_unknown_session_is_a_404(vendor: Vendor) -> None:
     with pytest.raises(errors.APIError) as caught:
         await vendor("sessions.get_by_id", session_id="nobody")
     assert caught.value.status_code == 404
+
+
+# Beside this project's own client
+
+LISTS: list[dict[str, Any]] = [
+    {},
+    {"page": 1, "limit": 7},
+    {"limit": 0},
+    {"search_fields": ["is_test"], "search_field_values": ["true"], "limit": 300},
+    {"search_fields": ["agent_type", "agent_name"], "search_field_values": ["ca_v1", "Front Desk"]},
+    {"order_by": "duration", "order_by_direction": "asc"},
+    {"fields": ["session_id", "duration"], "page": 2},
+    {"start_datetime": "2026-01-05T14:00:00.0015Z", "end_datetime": "2026-01-05T19:00:00+02:00"},
+]
+
+
+def plain(value: Any) -> Any:
+    """Either client's value as dicts, lists and strings."""
+    if isinstance(value, Enum):
+        return value.value
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in cast("list[Any]", value)]
+    if type(value).__name__ == "Unset":
+        return None
+    names: list[str] = [field.name for field in getattr(value, "__attrs_attrs__", ())]
+    names += list(value.__class__.model_fields) if isinstance(value, BaseModel) else []
+    return {name: plain(getattr(value, name)) for name in names} if names else value
+
+
+@pytest.fixture(params=[{}, DOCUMENT, FEARED], ids=["seen live", "the document", "feared"])
+async def odd(request: pytest.FixtureRequest) -> AsyncIterator[FakeSyllable]:
+    async with FakeSyllable(sessions=300, seed=3, **request.param) as running:
+        yield running
+
+
+@pytest.mark.parametrize("sync", [True, False], ids=["sync", "async"])
+async def test_every_operation_gives_what_ours_gives(odd: FakeSyllable, sync: bool) -> None:
+    sdk = SyllableSDK(api_key_header=odd.api_key, server_url=odd.url)
+    async with AsyncSyllableClient(odd.api_key, base_url=odd.url) as ours, sdk:
+        with sdk:
+            call = Vendor(sdk, sync=sync)
+
+            async def theirs(operation: str, **arguments: Any) -> Any:
+                # The server runs in this loop: a blocking call must leave it free.
+                return await (
+                    asyncio.to_thread(asyncio.run, call(operation, **arguments))
+                    if sync
+                    else call(operation, **arguments)
+                )
+
+            for arguments in LISTS:
+                page = plain(await ours.sessions.list(**arguments))
+                assert page == plain(await theirs("sessions.list", **in_their_words(arguments)))
+                assert page["items"] or arguments == {"limit": 0}
+            for session_id in (a_call(odd), odd.sessions[0], odd.sessions[-1]):
+                for read, operation in (
+                    (ours.sessions.get_by_id, "sessions.get_by_id"),
+                    (ours.sessions.get_full_summary, "sessions.full_summary.get_by_id"),
+                    (ours.sessions.get_latency, "sessions.latency.get_by_id"),
+                    (ours.sessions.get_timeline, "sessions.timeline.get_by_id"),
+                ):
+                    assert plain(await read(session_id)) == plain(await theirs(operation, session_id=session_id))
+                odd.update(session_id, complete_after=1)
+                transcript = await theirs("sessions.transcript.get_by_id", session_id=session_id)
+                assert plain(await ours.sessions.get_transcript(session_id)) == plain(transcript)
+            minted = await ours.sessions.generate_recording_urls(a_call(odd))
+            again = await theirs("sessions.generate_session_recording_urls", session_id=a_call(odd))
+            assert minted.session_id == again.session_id
+            [mine], [other] = list(minted.recordings or ()), again.recordings
+            data = b"".join([chunk async for chunk in ours.sessions.stream_recording(mine.rpartition("=")[2])])
+            response = await theirs("sessions.session_recording_stream", token=other.rpartition("=")[2])
+            assert data == await call.read(response) == odd.recordings(a_call(odd))[0]
+
+
+def in_their_words(arguments: dict[str, Any]) -> dict[str, Any]:
+    """The same arguments with the vendor's enumerations."""
+    found = dict(arguments)
+    for name in ("search_fields", "fields"):
+        if name in found:
+            found[name] = [Property(value) for value in found[name]]
+    if "order_by" in found:
+        found["order_by"] = Property(found["order_by"])
+        found["order_by_direction"] = models.OrderByDirection(found["order_by_direction"])
+    return found

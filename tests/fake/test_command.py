@@ -14,6 +14,7 @@ from contextlib import asynccontextmanager
 import aiohttp
 import pytest
 from syllable_sdk import SyllableSDK
+from yarl import URL
 
 from syllable_async.testing import FakeSyllable
 from syllable_async.testing.__main__ import main
@@ -52,7 +53,7 @@ async def running(*arguments: str) -> AsyncGenerator[Running]:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 async def test_serves_until_it_is_told_to_stop(number: int) -> None:
-    arguments = ["--sessions", "7", "--seed", "3", "--api-key", "it's mine", "--log-requests"]
+    arguments = ["--sessions", "7", "--seed", "3", "--api-key", "it's mine", "--log-requests", "--plain"]
     async with running(*arguments) as fake, aiohttp.ClientSession(fake.url) as client:
         assert re.fullmatch(r"http://127\.0\.0\.1:\d+", fake.url)
         assert fake.key == "it's mine"
@@ -70,7 +71,7 @@ async def test_serves_the_vendors_client_in_another_process() -> None:
         for page in range(10):
             found = await sdk.sessions.list_async(page=page, limit=100)
             seen += [str(session.session_id) for session in found.items]
-    assert seen == list(reversed(FakeSyllable(sessions=1000).sessions))
+    assert seen == list(reversed(FakeSyllable(sessions=1000).listed))
 
 
 async def test_can_be_slow_faulty_and_limited() -> None:
@@ -82,6 +83,27 @@ async def test_can_be_slow_faulty_and_limited() -> None:
         answers = [await client.get(LIST, headers=headers) for _ in range(10)]
         assert {200, 429} == {answer.status for answer in answers}
         assert await fake.stop() == (0, "")
+
+
+async def test_serves_what_was_seen_of_the_live_api_or_the_plain_document() -> None:
+    seen: list[int] = []
+    for arguments in ([], ["--plain"]):
+        async with running("--sessions", "100", *arguments) as fake, aiohttp.ClientSession(fake.url) as client:
+            query = {"search_fields": "is_outbound", "search_field_values": "true"}
+            async with client.get(LIST, params=query, headers={"Syllable-API-Key": fake.key}) as answer:
+                seen.append(answer.status)
+    assert seen == [422, 200]
+
+
+async def test_serves_signed_urls() -> None:
+    async with running("--sessions", "100", "--recording-urls", "signed") as fake, aiohttp.ClientSession() as client:
+        data = FakeSyllable(sessions=100)
+        session_id = next(name for name in data.sessions if data.recordings(name))
+        headers = {"Syllable-API-Key": fake.key}
+        async with client.post(f"{fake.url}{LIST}recording/{session_id}", headers=headers) as answer:
+            [url, *_] = (await answer.json())["recordings"]
+        async with client.get(URL(url, encoded=True)) as answer:
+            assert await answer.read() == data.recordings(session_id)[0]
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "", "no such host"])
@@ -100,7 +122,22 @@ async def test_other_machines_can_be_let_in() -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--fault-rate", "2"], ["--sessions", "-1"], ["--port", "many"], ["--port", "65536"], ["--nonsense"]]
+    "arguments",
+    [
+        ["--fault-rate", "2"],
+        ["--sessions", "-1"],
+        ["--port", "many"],
+        ["--port", "65536"],
+        ["--nonsense"],
+        ["--rate-limit", "0"],
+        ["--rate-limit", "-3"],
+        ["--latency", "-1"],
+        ["--latency", "nan"],
+        ["--latency", "inf"],
+        ["--api-key", ""],
+        ["--api-key", "caf\u00e9"],
+        ["--recording-urls", "magic"],
+    ],
 )
 def test_wrong_arguments_are_refused(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as caught:

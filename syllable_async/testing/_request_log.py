@@ -5,9 +5,24 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import overload
+from typing import Literal, get_args, overload
+
+from ._arguments import one_of
 
 KEY_HEADER = "Syllable-API-Key"
+Operation = Literal[
+    "sessions.list",
+    "sessions.get_by_id",
+    "sessions.get_full_summary",
+    "sessions.get_transcript",
+    "sessions.get_latency",
+    "sessions.get_timeline",
+    "sessions.generate_recording_urls",
+    "sessions.stream_recording",
+    "storage.download",
+]
+"""What a request can mean: the names of our methods, and the download of a signed URL from the storage host."""
+OPERATIONS: tuple[Operation, ...] = get_args(Operation)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -23,8 +38,8 @@ class LoggedRequest:
     """Looked up without regard to case. The API key reads `***`."""
     time: float
     """The fake's clock, in seconds: only differences mean something."""
-    operation: str | None
-    """The name of our method, None where no route fits."""
+    operation: Operation | None
+    """None where no route fits."""
     key_sent: bool
     """Whether a key came along, right or wrong."""
     status: int | None = None
@@ -54,8 +69,9 @@ class RequestLog(Sequence[LoggedRequest]):
         """Used by the server."""
         self._entries.append(entry)
 
-    def to(self, operation: str) -> list[LoggedRequest]:
-        """The requests that meant one operation, such as `"sessions.list"`."""
+    def to(self, operation: Operation) -> list[LoggedRequest]:
+        """The requests that meant one operation, such as `"sessions.list"`; `ValueError` for a name that is none."""
+        one_of(operation, "operation", OPERATIONS)
         return [entry for entry in self._snapshot() if entry.operation == operation]
 
     def clear(self) -> None:

@@ -10,12 +10,23 @@ import jsonschema_rs
 import pytest
 
 from syllable_async.testing import FakeSyllable
-from tests.vendor_document import REPLIES, reply_schema
+from tests.fake.vendor_document import REPLIES, reply_schema
+
+PLAIN = {"numeric_ids": False, "hide_tests": False}
+FEARED = {"listing": "begin", "totals": "null", "timestamp_resolution": "seconds", "recording_urls": "signed"}
+NOON = "2026-02-03T12:00:00Z"
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[FakeSyllable]:
-    with FakeSyllable(sessions=80, seed=11) as running:
+@pytest.fixture(scope="module", params=[{}, PLAIN, FEARED], ids=["seen live", "the document", "feared"])
+def server(request: pytest.FixtureRequest) -> Iterator[FakeSyllable]:
+    with FakeSyllable(sessions=80, seed=11, **request.param) as running:
+        running.add_session(
+            timestamp=NOON,
+            recordings=[b"RIFF"],
+            summary={"summary": "short"},
+            transcript={"transcription": [{"timestamp": NOON}], "actions": [{"timestamp": NOON}]},
+            timeline={"events": [{"kind": "tool", "timestamp": NOON, "offset": "00:00"}]},
+        )
         yield running
 
 

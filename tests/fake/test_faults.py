@@ -5,29 +5,19 @@ from __future__ import annotations
 import asyncio
 import json
 import math
-from collections.abc import AsyncIterator
-from typing import Any
+from dataclasses import replace
+from typing import Any, get_args
 
 import aiohttp
 import pytest
 
 from syllable_async.testing import FakeSyllable, Fault, faults
+from syllable_async.testing._request_log import OPERATIONS
 
 LIST = "/api/v1/sessions/"
 BODY = bytes(range(256)) * 4
-
-
-@pytest.fixture
-async def server() -> AsyncIterator[FakeSyllable]:
-    async with FakeSyllable(sessions=30) as running:
-        yield running
-
-
-@pytest.fixture
-async def client(server: FakeSyllable) -> AsyncIterator[aiohttp.ClientSession]:
-    headers = {"Syllable-API-Key": server.api_key}
-    async with aiohttp.ClientSession(server.url, headers=headers) as session:
-        yield session
+UNTYPED: Any = faults
+"""For what a type checker would refuse."""
 
 
 async def page(client: aiohttp.ClientSession, **query: str | int) -> dict[str, Any]:
@@ -76,7 +66,7 @@ async def test_a_standing_fault_joins_what_the_queue_brings(
     assert (len(second["items"]), second["total_count"]) == (25, None)
     assert server.requests[0].fault == "null totals & clamp limit to 3"
     server.faults.clear()
-    assert (await page(client))["total_count"] == 30
+    assert (await page(client))["total_count"] == len(server.listed)
 
 
 async def test_only_calls_that_fit_meet_a_fault(server: FakeSyllable, client: aiohttp.ClientSession) -> None:
@@ -102,7 +92,7 @@ async def test_faults_that_were_not_met_are_listed(server: FakeSyllable, client:
 def test_what_cannot_be_scripted_is_refused() -> None:
     queue = faults.FaultQueue()
     with pytest.raises(ValueError, match=r"no route is called 'sessions.lst'; there are \* and sessions.list"):
-        queue.add("sessions.lst", faults.status(500))
+        queue.add("sessions.lst", faults.status(500))  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="at least 1"):
         faults.status(500, times=0)
     with pytest.raises(ValueError, match="same times"):
@@ -201,7 +191,7 @@ async def test_a_body_is_cut_after_byte_n(
             await answer.content.readexactly(1)
     [entry] = server.requests
     assert (entry.status, entry.bytes_sent) == (200, 100)
-    assert (await page(client))["total_count"] == 30
+    assert (await page(client))["total_count"] == len(server.listed)
 
 
 async def raw(server: FakeSyllable, *, requests: int) -> list[bytes]:
@@ -243,11 +233,11 @@ async def test_a_hung_up_connection_promised_to_stay(server: FakeSyllable) -> No
 async def test_a_clamped_limit_is_admitted_or_not(server: FakeSyllable, client: aiohttp.ClientSession) -> None:
     server.faults.add("sessions.list", faults.clamp_limit(4), faults.clamp_limit(4, echo_asked=True))
     honest, lying = await page(client, limit=10, page=1), await page(client, limit=10, page=1)
-    ids = list(reversed(server.sessions))[4:8]
+    ids, count = list(reversed(server.listed))[4:8], len(server.listed)
     for answer in (honest, lying):
         assert [item["session_id"] for item in answer["items"]] == ids
-    assert [honest["page_size"], honest["total_pages"]] == [4, 8]
-    assert [lying["page_size"], lying["total_pages"]] == [10, 3]
+    assert [honest["page_size"], honest["total_pages"]] == [4, -(-count // 4)]
+    assert [lying["page_size"], lying["total_pages"]] == [10, -(-count // 10)]
 
 
 async def test_a_page_is_repeated_under_the_number_asked_for(
@@ -261,7 +251,7 @@ async def test_a_page_is_repeated_under_the_number_asked_for(
 
 
 async def test_bounds_can_change(server: FakeSyllable, client: aiohttp.ClientSession) -> None:
-    start, end = (server.session(server.sessions[index])["timestamp"] for index in (0, 29))
+    start, end = (server.session(server.listed[index])["timestamp"] for index in (0, 29))
     counts: list[int] = []
     for bounds in ("[)", "[]", "()", "(]"):
         server.faults.add("sessions.list", faults.date_bounds(bounds))
@@ -327,3 +317,161 @@ async def test_tokens_expire_midway(server: FakeSyllable, client: aiohttp.Client
     assert [(await client.get(url)).status for _ in range(2)] == [401, 401]
     assert (await client.get(await stream(client, server))).status == 200
     server.faults.assert_all_met()
+
+
+# Met or not
+
+
+async def pending(client: aiohttp.ClientSession, server: FakeSyllable, fault: Fault, path: str = LIST) -> list[str]:
+    """What the queue says after one request, which must have been answered as if there were no fault."""
+    async with client.get(path) as answer:
+        expected = answer.status, await answer.read()
+    server.faults.clear()
+    server.faults.add("*", fault)
+    async with client.get(path) as answer:
+        assert (answer.status, await answer.read()) == expected
+    return server.faults.pending
+
+
+@pytest.mark.parametrize(
+    ("fault", "why"),
+    [
+        (faults.cut(10**9), "the body has only"),
+        (faults.pause(10**9, 1), "the body has only"),
+        (faults.cut(10**9) & faults.hang_up(), "the body has only"),
+        (faults.edit_json(lambda page: page["nothing"]), "KeyError('nothing')"),
+        (faults.edit_json(lambda page: object()), "TypeError"),
+        (faults.edit_json(lambda page: page), "it changed nothing"),
+        (faults.clamp_limit(1_000), "it changed nothing"),
+        (faults.repeat_page(), "it changed nothing"),
+        (faults.content_range("bytes 0-0/1"), "it changed nothing"),
+        (faults.weaken_etag(), "it changed nothing"),
+        (faults.etag(None), "it changed nothing"),
+        (faults.content_type("application/json"), "it changed nothing"),
+        (faults.ignore_range(), "the request has no Range"),
+        (UNTYPED.Fault(name="own", before=(repr,)), "it returned a str"),
+        (UNTYPED.Fault(name="own", after=(print,)), "it returned a NoneType"),
+        (Fault(name="own", before=(lambda call: {"": None}[call.path],)), "KeyError"),
+        (Fault(name="own", query=(lambda query: replace(query, page=1 // query.page),)), "ZeroDivisionError"),
+    ],
+    ids=str,
+)
+async def test_a_fault_that_could_not_be_applied_was_not_met(
+    server: FakeSyllable, client: aiohttp.ClientSession, fault: Fault, why: str
+) -> None:
+    [told] = await pending(client, server, fault)
+    assert f"{fault.name} (met 0 of 1 times; not applied: " in told
+    assert why in told
+
+
+async def test_a_condition_that_raises_lets_the_request_pass(
+    server: FakeSyllable, client: aiohttp.ClientSession
+) -> None:
+    server.faults.add("*", faults.status(503), when=lambda call: int(call.params[0][1]) > 0)
+    assert [(await client.get(f"{LIST}{query}")).status for query in ("", "?page=0", "?page=1")] == [200, 200, 503]
+    server.faults.assert_all_met()
+    server.faults.add("*", faults.status(503), when=lambda call: bool(call.params[7]))
+    await client.get(LIST)
+    assert server.faults.pending == [
+        "*: status 503 (met 0 of 1 times; not applied: IndexError('list index out of range'))"
+    ]
+
+
+async def test_a_fault_of_the_list_does_nothing_elsewhere(server: FakeSyllable, client: aiohttp.ClientSession) -> None:
+    for fault, path in (
+        (faults.clamp_limit(1), f"{LIST}{server.sessions[0]}"),
+        (faults.clamp_limit(1), f"{LIST}?limit=x"),
+        (faults.date_bounds("[]"), "/nowhere"),
+    ):
+        [told] = await pending(client, server, fault, path)
+        assert "the request did not get as far" in told
+
+
+async def test_a_fault_that_was_not_met_took_its_turn(server: FakeSyllable, client: aiohttp.ClientSession) -> None:
+    server.faults.add("*", faults.cut(10**9, times=2), faults.status(503))
+    assert [(await client.get(LIST)).status for _ in range(3)] == [200, 200, 503]
+    [told] = server.faults.pending
+    assert told.startswith("*: cut at byte 1000000000 (met 0 of 2 times; not applied: the body has only ")
+    with pytest.raises(AssertionError, match="the body has only"):
+        server.faults.assert_all_met()
+
+
+async def test_what_another_fault_answers_does_not_meet_a_standing_one(
+    server: FakeSyllable, client: aiohttp.ClientSession
+) -> None:
+    server.faults.add("*", faults.null_totals(times=None), faults.status(503))
+    async with client.get(LIST) as answer:
+        assert await answer.json() == {"detail": "Scripted 503"}
+    assert server.faults.pending == [
+        "*: null totals (met 0 of at least 1 times; not applied: the request did not get as far)"
+    ]
+    assert (await page(client))["total_count"] is None
+    server.faults.assert_all_met()
+
+
+async def test_what_changes_an_answer_joins_a_scripted_one(server: FakeSyllable, client: aiohttp.ClientSession) -> None:
+    server.faults.add("*", faults.status(503) & faults.content_type("text/html") & faults.broken_json())
+    async with client.get(LIST) as answer:
+        assert (answer.status, answer.content_type, await answer.text()) == (503, "text/html", '{"detail":"S')
+    server.faults.assert_all_met()
+
+
+@pytest.mark.parametrize(
+    ("make", "reason"),
+    [
+        (lambda: UNTYPED.status("503"), "code must be an int, not str"),
+        (lambda: UNTYPED.status(99), "code must be at least 200"),
+        (lambda: UNTYPED.status(600), "code must be at most 599"),
+        (lambda: UNTYPED.status(429, retry_after=float("nan")), "retry_after must be a number, not NaN"),
+        (lambda: UNTYPED.status(429, headers={"X": 5}), "header X must be a str, not int"),
+        (lambda: UNTYPED.status(429, body={1, 2}), "Object of type set is not JSON serializable"),
+        (lambda: UNTYPED.redirect(5), "location must be a str"),
+        (lambda: UNTYPED.redirect("/", 200), "code must be at least 300"),
+        (lambda: UNTYPED.rate_limit(0), "requests must be at least 1"),
+        (lambda: UNTYPED.rate_limit(1, per=0), "per must be more than 0"),
+        (lambda: UNTYPED.rate_limit(1, per=math.inf), "per must be finite"),
+        (lambda: UNTYPED.rate_limit(1, clock=0), "clock must be a function"),
+        (lambda: UNTYPED.delay(-1), "seconds must not be negative"),
+        (lambda: UNTYPED.delay("1"), "seconds must be a number, not str"),
+        (lambda: UNTYPED.pause(-1, 1), "at must not be negative"),
+        (lambda: UNTYPED.pause(1, math.nan), "seconds must be a number, not NaN"),
+        (lambda: UNTYPED.cut(-1), "at must not be negative"),
+        (lambda: UNTYPED.cut(1.5), "at must be an int, not float"),
+        (lambda: UNTYPED.cut(1, reset="yes"), "reset must be a bool"),
+        (lambda: UNTYPED.clamp_limit(-1), "most must not be negative"),
+        (lambda: UNTYPED.repeat_page(-1), "page must not be negative"),
+        (lambda: UNTYPED.date_bounds("x"), "bounds must be one of"),
+        (lambda: UNTYPED.edit_json(5), "change must be a function, not int"),
+        (lambda: UNTYPED.content_type(None), "value must be a str"),
+        (lambda: UNTYPED.etag(5), "value must be a str"),
+        (lambda: UNTYPED.content_range(5), "value must be a str"),
+        (lambda: UNTYPED.unsatisfiable(-1), "total must not be negative"),
+        (lambda: UNTYPED.expire_tokens(code=200), "code must be at least 400"),
+        (lambda: UNTYPED.drop(times=-1), "times must be at least 1"),
+        (lambda: UNTYPED.drop(times=1.5), "times must be an int"),
+        (lambda: UNTYPED.Fault(name=5), "name must be a str"),
+        (
+            lambda: UNTYPED.Fault(name="x", before=[print]),
+            "before, query and after must be tuples of functions, not list",
+        ),
+        (lambda: UNTYPED.Fault(name="x", after=(5,)), "a hook must be a function, not int"),
+        (lambda: UNTYPED.Fault(name="x", delivery=5), "delivery must be a Delivery, not int"),
+        (lambda: UNTYPED.FaultQueue().add("*", 503), "a fault must be made by a function of .*faults, not int"),
+        (lambda: UNTYPED.FaultQueue().add("*", UNTYPED.drop), "a fault must be made by .*, not function"),
+        (lambda: UNTYPED.FaultQueue().add(5, UNTYPED.drop()), "route must be a str, not int"),
+        (lambda: UNTYPED.FaultQueue().add("*", UNTYPED.drop(), when=5), "when must be a function, not int"),
+    ],
+)
+def test_wrong_faults_are_refused_with_their_reason(make: Any, reason: str) -> None:
+    with pytest.raises((TypeError, ValueError), match=f"^{reason}"):
+        make()
+
+
+def test_routes_and_faults_stand_in_help() -> None:
+    for told in (faults.FaultQueue.add.__doc__, faults.__doc__, FakeSyllable.__doc__):
+        for route in ("*", *OPERATIONS):
+            assert f'`"{route}"`' in str(told)
+    for name in set(faults.__all__) - {"Answer", "Call", "Delivery", "NotApplied", "Route"}:
+        assert f"`{name}`" in str(faults.__doc__), name
+    for route in get_args(get_args(faults.Route)[1]):
+        assert route in OPERATIONS

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
-from typing import Annotated
+from collections.abc import AsyncIterator, Callable
+from enum import Enum
+from typing import Annotated, Any
 from urllib.parse import urlencode
 
 import httpx
@@ -17,41 +18,52 @@ from pydantic import TypeAdapter, ValidationError
 from syllable_sdk.models import OrderByDirection, SessionProperties
 
 from syllable_async.testing import FakeSyllable
-from syllable_async.testing._query import UnprocessableError, read_list_query
+from syllable_async.testing._api.query_params import QueryReader
 
 ECHOED = ("Location", "Allow")
 KEY = "Syllable-API-Key"
 ROOT = "/api/v1/sessions"
-app = FastAPI()
 Key = Annotated[str, Security(APIKeyHeader(name=KEY))]
+SeenLive: Any = Enum("SeenLive", {it.name: it.value for it in SessionProperties if it.value != "is_outbound"})  # type: ignore[misc]
+"""The search fields that the live API was seen to take."""
 
 
-@app.get(f"{ROOT}/")
-def list_sessions(
-    key: Key,
-    page: Annotated[int | None, Query(ge=0)] = 0,
-    limit: Annotated[int, Query(ge=0)] = 25,
-    search_fields: Annotated[tuple[SessionProperties, ...], Query()] = (),
-    search_field_values: Annotated[tuple[str, ...], Query()] = (),
-    order_by: SessionProperties | None = None,
-    order_by_direction: OrderByDirection | None = None,
-    fields: Annotated[tuple[SessionProperties, ...] | None, Query()] = (),
-    start_datetime: str | None = None,
-    end_datetime: str | None = None,
-) -> None: ...
+def list_as(searchable: Any) -> Callable[..., None]:
+    """The list's signature, as FastAPI reads it."""
+
+    def list_sessions(
+        key: Key,
+        page: Annotated[int | None, Query(ge=0)] = 0,
+        limit: Annotated[int, Query(ge=0)] = 25,
+        search_fields: Any = (),
+        search_field_values: Annotated[tuple[str, ...], Query()] = (),
+        order_by: SessionProperties | None = None,
+        order_by_direction: OrderByDirection | None = None,
+        fields: Annotated[tuple[SessionProperties, ...] | None, Query()] = (),
+        start_datetime: str | None = None,
+        end_datetime: str | None = None,
+    ) -> None: ...
+
+    list_sessions.__annotations__["search_fields"] = Annotated[tuple[searchable, ...], Query()]
+    return list_sessions
 
 
-@app.get(f"{ROOT}/{{session_id}}")
-@app.post(f"{ROOT}/recording/{{session_id}}")
-@app.get(f"{ROOT}/transcript/{{session_id}}")
-@app.get(f"{ROOT}/full-summary/{{session_id}}")
-@app.get(f"{ROOT}/latency/{{session_id}}")
-@app.get(f"{ROOT}/timeline/{{session_id}}")
 def of_session(key: Key, session_id: str) -> None: ...
 
 
-@app.get(f"{ROOT}/recording/stream")
 def stream(key: Key, token: str) -> None: ...
+
+
+def application(searchable: Any, *, redirect_slashes: bool) -> FastAPI:
+    """Routes in the order of the vendor's document."""
+    app = FastAPI(redirect_slashes=redirect_slashes)
+    app.get(f"{ROOT}/")(list_as(searchable))
+    app.get(f"{ROOT}/{{session_id}}")(of_session)
+    app.post(f"{ROOT}/recording/{{session_id}}")(of_session)
+    for kind in ("transcript", "full-summary", "latency", "timeline"):
+        app.get(f"{ROOT}/{kind}/{{session_id}}")(of_session)
+    app.get(f"{ROOT}/recording/stream")(stream)
+    return app
 
 
 INTEGERS = (
@@ -64,6 +76,9 @@ WRONG = [
     "page=1&page=x",
     "page=x&page=1",
     "search_fields=nope&search_fields=agent_id&search_fields=",
+    "search_fields=is_outbound&search_field_values=true",
+    "search_fields=agent_id&search_fields=is_outbound&search_field_values=1&search_field_values=true",
+    "order_by=is_outbound&fields=is_outbound",
     "order_by=",
     "order_by=Timestamp&order_by_direction=ASC",
     "fields=nope&order_by=nope&limit=-5&page=z&order_by_direction=",
@@ -111,11 +126,13 @@ class Both:
         assert seen == expected or (expected[0] == 200 and seen[0] in {200, 404}), path
 
 
-@pytest.fixture
-async def both() -> AsyncIterator[Both]:
+@pytest.fixture(params=[True, False], ids=["seen live", "the document"])
+async def both(request: pytest.FixtureRequest) -> AsyncIterator[Both]:
+    live = bool(request.param)
+    app = application(SeenLive if live else SessionProperties, redirect_slashes=live)
     transport = httpx.ASGITransport(app)
     async with (
-        FakeSyllable(sessions=3, api_key="key") as fake,
+        FakeSyllable(sessions=3, api_key="key", refuse_is_outbound=live, redirect_slashes=live) as fake,
         httpx.AsyncClient(transport=transport) as fastapi,
         httpx.AsyncClient() as real,
     ):
@@ -153,9 +170,8 @@ def test_reads_integers_as_pydantic_does(text: str) -> None:
 
 
 def refused(text: str) -> tuple[str, str] | None:
-    try:
-        read_list_query([("page", text)], "[)")
-    except UnprocessableError as refusal:
-        [complaint] = refusal.detail
+    reader = QueryReader([("page", text)])
+    reader.non_negative_int("page", 0)
+    for complaint in reader.errors:
         return complaint["type"], complaint["msg"]
     return None

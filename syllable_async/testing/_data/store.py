@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_left, bisect_right, insort
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
+from random import Random
 from threading import RLock
-from typing import Any, Final
+from typing import Any, Final, Literal
 
-from ._answers import encode_text
-from ._query import ListQuery
-from ._rows import SPACING, Row, Rows, instant_of, timestamp_text
+from .._arguments import integer, items, seconds, text, wrong_type
+from .._json import encode_text
+from . import documents
+from .query import ListQuery
+from .seeded import CHAT_SECONDS, SPACING, VOICE, Row, SeededSessions, instant_of, timestamp_text
+
+Listing = Literal["at once", "begin", "end"] | tuple[float, float] | Callable[[Row], float]
+"""When a session appears in the list: once it was added; when it begins; when it ends; so many seconds after its
+begin, drawn between two bounds or told by a function of the session."""
 
 _TYPES: Final[dict[str, tuple[type, ...]]] = {
     "duration": (int, float),
@@ -29,8 +37,11 @@ _LONGEST = 4 * 3600.0
 class Store:
     """Every public method may be called from any thread."""
 
-    def __init__(self, seed: int, count: int) -> None:
-        self._rows = Rows(seed)
+    def __init__(self, seed: int, count: int, *, numeric_ids: bool = True, listing: Listing = "at once") -> None:
+        self._rows = SeededSessions(seed, numeric_ids=numeric_ids)
+        self._seed = seed
+        self._listing = listing
+        self._listed: dict[int, float] = {}
         self._next = count
         self._changed: dict[int, Row] = {}
         self._deleted: set[int] = set()
@@ -38,11 +49,19 @@ class Store:
         self._foreign_ids: dict[str, int] = {}
         self._extras: dict[int, dict[str, Any]] = {}
         self._order: Sequence[int] = range(count)
+        self._real: list[int] | None = None
+        self.keeps_time = listing != "at once"
+        """Whether sessions begin and end as time goes by."""
+        self.lists_late = self.keeps_time
+        """Whether a session can exist and not be listed yet."""
         self._columns: dict[str, list[Any]] = {}
         self._matches: dict[tuple[Any, ...], list[int]] = {}
         self.lock = RLock()
 
     # Reading
+
+    def __len__(self) -> int:
+        return len(self._order)
 
     def row(self, index: int) -> Row:
         """The session at an index: not a copy where it was changed, so not to be written to."""
@@ -62,6 +81,37 @@ class Store:
     def extras(self, index: int) -> Mapping[str, Any]:
         """What was set by hand and is no field of a session: see `EXTRAS`."""
         return self._extras.get(index, {})
+
+    def end(self, index: int) -> float:
+        """When the session ends, in microseconds since 1970; infinite for a call whose duration is null."""
+        row = self.row(index)
+        length: float | None = row["duration"]
+        if length is None:
+            length = math.inf if row["channel_manager_type"] in VOICE else CHAT_SECONDS
+        return self.instant(index) + length * 1_000_000
+
+    def listed_at(self, index: int) -> float:
+        """When the session appears in the list, in microseconds since 1970."""
+        found = self._listed.get(index)
+        if found is None:
+            found = self._listed[index] = self._listing_time(index)
+        return found
+
+    def _listing_time(self, index: int) -> float:
+        after: float | None = self.extras(index).get("listed_after")
+        if after is None and self._listing == "at once":
+            return -math.inf
+        if after is None and self._listing == "end":
+            return self.end(index)
+        return self.instant(index) + 1_000_000 * (self._delay(index) if after is None else after)
+
+    def _delay(self, index: int) -> float:
+        """Seconds from a session's begin to its place in the list, for the listings that are neither name nor end."""
+        if callable(self._listing):
+            return self._listing(dict(self.row(index)))
+        if isinstance(self._listing, str):
+            return 0.0
+        return Random(f"{self._seed}/listed/{index}").uniform(*self._listing)
 
     def find(self, session_id: str) -> int | None:
         """The index of a session that exists."""
@@ -94,10 +144,11 @@ class Store:
     def page(self, query: ListQuery) -> tuple[list[int], int]:
         """The indices of one page and the number of sessions that match on all pages."""
         with self.lock:
-            low, high = self._window(query)
-            found: Sequence[int] = self._order
-            if query.search or query.order_by not in {None, "timestamp"}:
-                found = self._select(query, low, high)
+            found = self._order if query.tests else self._without_tests()
+            low, high = self._window(found, query)
+            late = self.lists_late and query.listed_by is not None
+            if late or query.search or query.order_by not in {None, "timestamp"}:
+                found = self._select(found, query, low, high)
                 low, high = 0, len(found)
             first, last = query.page * query.limit, (query.page + 1) * query.limit
             if query.descending:
@@ -106,22 +157,33 @@ class Store:
                 rows = list(found[min(high, low + first) : min(high, low + last)])
             return rows, max(0, high - low)
 
-    def _window(self, query: ListQuery) -> tuple[int, int]:
-        low, high = 0, len(self._order)
+    def _without_tests(self) -> list[int]:
+        """The order without test sessions, found out when somebody asks and kept from then on."""
+        if self._real is None:
+            self._real = [index for index in self._order if not self._is_test(index)]
+        return self._real
+
+    def _is_test(self, index: int) -> bool:
+        changed = self._changed.get(index)
+        return bool(self._rows.is_test(index) if changed is None else changed["is_test"])
+
+    def _window(self, order: Sequence[int], query: ListQuery) -> tuple[int, int]:
+        low, high = 0, len(order)
         if query.start is not None:
             before = bisect_left if query.bounds[0] == "[" else bisect_right
-            low = before(self._order, query.start, key=self.instant)
+            low = before(order, query.start, key=self.instant)
         if query.end is not None:
             before = bisect_right if query.bounds[1] == "]" else bisect_left
-            high = before(self._order, query.end, key=self.instant)
+            high = before(order, query.end, key=self.instant)
         return low, max(low, high)
 
-    def _select(self, query: ListQuery, low: int, high: int) -> list[int]:
+    def _select(self, order: Sequence[int], query: ListQuery, low: int, high: int) -> list[int]:
         """The matching indices in ascending order. Kept until the data changes, so that a walk selects once."""
-        key = (query.search, query.order_by, low, high)
+        by = query.listed_by if self.lists_late else None
+        key = (query.search, query.order_by, low, high, query.tests, by)
         found = self._matches.get(key)
         if found is None:
-            found = list(self._order[low:high])
+            found = [index for index in order[low:high] if by is None or self.listed_at(index) <= by]
             for name, wanted in query.search:
                 column = self._column(name)
                 found = [index for index in found if column[index] == wanted]
@@ -145,11 +207,11 @@ class Store:
     # Writing
 
     def add(self, values: dict[str, Any]) -> str:
-        """A new session: what is not given is made up from the seed, its time is after all others."""
+        """A new session: what is not given is made up from the seed. It is no test session, and after all others."""
         with self.lock:
             index = self._next
             fields, extras = _checked(values)
-            row = {**self._rows[index], "timestamp": self._after_newest(), **fields}
+            row = {**self._rows.real(index), "timestamp": self._after_newest(), **fields}
             self._refuse_known(row["session_id"], index)
             self._next += 1
             for name, column in self._columns.items():
@@ -188,15 +250,22 @@ class Store:
         self._instants[index] = instant_of(datetime.fromisoformat(row["timestamp"]))
         self._changed[index] = row
         self._extras[index] = {**self.extras(index), **extras}
+        self._listed.pop(index, None)
+        self.lists_late = self.lists_late or "listed_after" in extras
         if row["session_id"] is not None and row["session_id"] != self._rows.session_id(index):
             self._foreign_ids[row["session_id"]] = index
         for name, column in self._columns.items():
             column[index] = self._cell(index, name)
         insort(self._written(), index, key=self._position)
+        if self._real is not None and not row["is_test"]:
+            insort(self._real, index, key=self._position)
 
     def _remove(self, index: int) -> None:
-        order = self._written()
-        del order[bisect_left(order, self._position(index), key=self._position)]
+        orders = [self._written()]
+        if self._real is not None and not self._is_test(index):
+            orders.append(self._real)
+        for order in orders:
+            del order[bisect_left(order, self._position(index), key=self._position)]
         self._foreign_ids.pop(self.row(index)["session_id"], None)
 
     def _position(self, index: int) -> tuple[int, int]:
@@ -210,8 +279,15 @@ class Store:
         return self._order
 
 
+def listed_part(values: Mapping[str, Any]) -> dict[str, Any]:
+    """What of a session's values shows in the list."""
+    return {name: value for name, value in values.items() if name in FIELDS or name == "listed_after"}
+
+
 def _checked(values: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     """Fields of a session and extras, apart, each of the type that it must have."""
+    if isinstance(values.get("summary"), dict):
+        values = {**values, **documents.summary(values["summary"], "summary")}
     fields = {name: _typed(name, value) for name, value in values.items() if name not in EXTRAS}
     if not 0 <= (fields.get("duration") or 0) <= _LONGEST:
         raise ValueError(f"duration must lie between 0 and {_LONGEST:g} seconds")
@@ -220,32 +296,39 @@ def _checked(values: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]
 
 def _typed(name: str, value: Any) -> Any:
     if name not in FIELDS:
-        raise TypeError(f"a session has no field {name!r}")
+        known = ", ".join((*sorted(FIELDS), *sorted(EXTRAS)))
+        raise TypeError(f"a session has no field {name!r}; there are {known}")
     if value is None and name != "timestamp":
         return None
     types = _TYPES.get(name, (str,))
     if not isinstance(value, types) or (isinstance(value, bool) and bool not in types):
         raise TypeError(f"{name} cannot be a {type(value).__name__}")
-    return _moment_text(value) if name == "timestamp" else value
-
-
-def _moment_text(value: object) -> str:
-    if isinstance(value, datetime):
-        return timestamp_text(instant_of(value))
-    text = str(value)
-    datetime.fromisoformat(text)  # only to refuse what is not a moment: the text is shown as it was given
-    return text
+    return documents.moment(value, name) if name == "timestamp" else value
 
 
 def _typed_extra(name: str, value: Any) -> Any:
-    if name == "recordings":
-        return [bytes(recording) for recording in value]
-    if name == "complete_after" and value < 1:
-        raise ValueError("complete_after must be at least 1")
-    return value
+    if name in {"summary", "rating"}:
+        return None if value is None else text(value, name)
+    return _DOCUMENTS[name](value, name)
 
 
-FIELDS = frozenset(Rows(0)[0])
+def _recordings(value: Any, place: str) -> list[bytes]:
+    found = items(value, place, "a list of bytes")
+    for number, recording in enumerate(found):
+        if not isinstance(recording, bytes | bytearray | memoryview):
+            raise wrong_type(recording, f"{place}[{number}]", "bytes")
+    return [bytes(recording) for recording in found]
+
+
+FIELDS = frozenset(SeededSessions(0)[0])
 """The fields of a session."""
-EXTRAS = frozenset({"summary", "rating", "recordings", "complete_after"})
+_DOCUMENTS: Final[dict[str, documents.Check]] = {
+    "transcript": documents.transcript,
+    "latency": documents.latency,
+    "timeline": documents.timeline,
+    "recordings": _recordings,
+    "complete_after": lambda value, place: integer(value, place, least=1),
+    "listed_after": seconds,
+}
+EXTRAS = frozenset({"summary", "rating", *_DOCUMENTS})
 """What else a session can be given."""

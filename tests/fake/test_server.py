@@ -8,7 +8,6 @@ import socket
 import ssl
 import threading
 import urllib.request
-from collections.abc import AsyncIterator
 from typing import Any
 
 import aiohttp
@@ -18,18 +17,6 @@ import trustme
 from syllable_async.testing import FakeSyllable, faults
 
 LIST = "/api/v1/sessions/"
-
-
-@pytest.fixture
-async def server() -> AsyncIterator[FakeSyllable]:
-    async with FakeSyllable(sessions=30) as running:
-        yield running
-
-
-@pytest.fixture
-async def client(server: FakeSyllable) -> AsyncIterator[aiohttp.ClientSession]:
-    async with aiohttp.ClientSession(server.url, headers={"Syllable-API-Key": server.api_key}) as session:
-        yield session
 
 
 async def test_the_log_tells_what_was_asked_and_answered() -> None:
@@ -58,6 +45,7 @@ async def test_the_log_tells_what_was_asked_and_answered() -> None:
     assert server.requests[-1] is third
     assert server.requests[:2] == [first, second]
     assert server.api_key not in repr(list(server.requests))
+    assert repr(server.requests) == "<RequestLog of 3>"
     server.requests.clear()
     assert not server.requests
 
@@ -88,21 +76,22 @@ async def test_what_changes_is_seen_by_the_next_request(server: FakeSyllable, cl
             document = await answer.json()
         return document["items"][0]["session_id"], document["total_count"]
 
-    session_id = server.add_session(agent_name="New Agent", source=None)
-    assert await newest() == (session_id, 31)
+    session_id = server.add_session(agent_name="New Agent", source=None, is_test=False)
+    known = len(server.listed)
+    assert await newest() == (session_id, known)
     server.update(session_id, timestamp="2020-01-01T00:00:00Z")
-    assert await newest() == (server.sessions[-1], 31)
+    assert await newest() == (server.listed[-1], known)
     assert server.sessions[0] == session_id
     async with client.get(f"{LIST}{session_id}") as answer:
         assert (await answer.json())["agent_name"] == "New Agent"
     server.delete(session_id)
     assert (await client.get(f"{LIST}{session_id}")).status == 404
-    assert (await newest())[1] == 30
+    assert (await newest())[1] == known - 1
 
 
 async def test_filters_compare_what_is_shown(server: FakeSyllable, client: aiohttp.ClientSession) -> None:
-    shown = [server.session(session_id) for session_id in server.sessions]
-    for name in ("agent_name", "duration", "is_outbound", "timestamp", "experiment_id", "source"):
+    shown = [server.session(session_id) for session_id in server.listed]
+    for name in ("agent_name", "duration", "channel_manager_sid", "timestamp", "experiment_id", "source"):
         for value in {row[name] for row in shown} - {None}:
             query = {"search_fields": name, "search_field_values": str(value), "limit": "100"}
             async with client.get(LIST, params=query) as answer:
@@ -128,9 +117,13 @@ async def test_what_the_schema_cannot_refuse_is_a_400(query: str, client: aiohtt
         assert isinstance((await answer.json())["detail"], str)
 
 
-async def test_huge_numbers_do_no_harm(client: aiohttp.ClientSession) -> None:
+async def test_huge_numbers_do_no_harm(server: FakeSyllable, client: aiohttp.ClientSession) -> None:
     nines = "9" * 4_000
-    for query, count in ((f"page={nines}", 0), (f"limit={nines}", 30), (f"page={nines}&limit={nines}", 0)):
+    for query, count in (
+        (f"page={nines}", 0),
+        (f"limit={nines}", len(server.listed)),
+        (f"page={nines}&limit={nines}", 0),
+    ):
         async with client.get(f"{LIST}?{query}") as answer:
             assert len((await answer.json())["items"]) == count
 
@@ -197,6 +190,43 @@ async def test_it_can_be_started_again_where_its_data_is_kept(server: FakeSyllab
 async def test_it_runs_once_at_a_time(server: FakeSyllable) -> None:
     with pytest.raises(RuntimeError, match="running already"):
         await server.start()
+    with pytest.raises(RuntimeError, match="running already"), server:
+        pass
+    assert server.url
+
+
+def test_with_inside_with_is_refused_and_harms_nothing() -> None:
+    async def start(server: FakeSyllable) -> None:
+        async with server:
+            pass
+
+    with FakeSyllable(sessions=1) as server:
+        url = server.url
+        with pytest.raises(RuntimeError, match="running already"), server:
+            pass
+        with pytest.raises(RuntimeError, match="running already"):
+            asyncio.run(start(server))
+        request = urllib.request.Request(f"{url}{LIST}", headers={"Syllable-API-Key": server.api_key})
+        with urllib.request.urlopen(request) as answer:
+            assert answer.status == 200
+    assert not [thread for thread in threading.enumerate() if thread.name == "fake-syllable"]
+    with server:
+        assert server.url
+
+
+def test_it_has_a_url_only_while_it_runs() -> None:
+    server = FakeSyllable(sessions=1)
+    for _ in range(2):
+        with pytest.raises(RuntimeError, match="the fake is not running"):
+            _ = server.url
+        with server:
+            assert server.url.startswith("http://127.0.0.1:")
+        assert repr(server) == "<FakeSyllable not running>"
+
+
+async def test_the_log_knows_no_other_operations(server: FakeSyllable) -> None:
+    with pytest.raises(ValueError, match=r"operation must be one of 'sessions.list', .*, not 'sessions.lst'"):
+        server.requests.to("sessions.lst")  # type: ignore[arg-type]
 
 
 async def test_it_speaks_https() -> None:
@@ -218,11 +248,11 @@ async def test_it_speaks_https() -> None:
 
 
 async def test_a_session_may_have_no_id(server: FakeSyllable, client: aiohttp.ClientSession) -> None:
-    assert server.add_session(session_id=None, source="+12025550199") == ""
-    assert len(server.sessions) == 30
+    assert server.add_session(session_id=None, source="+12025550199", is_test=False) == ""
+    assert len(server.sessions) == 60
     async with client.get(LIST, params={"limit": 1}) as answer:
         document = await answer.json()
-    assert (document["items"][0]["session_id"], document["total_count"]) == (None, 31)
+    assert (document["items"][0]["session_id"], document["total_count"]) == (None, len(server.listed) + 1)
 
 
 def test_its_repr_holds_no_key() -> None:

@@ -8,21 +8,21 @@ from collections.abc import Awaitable, Callable
 
 from aiohttp import web
 
-from ._answers import Answer
-from ._faults import Delivery
-from ._log import LoggedRequest
+from ._api import Answer
+from ._fault_queue import Delivery
+from ._request_log import LoggedRequest
 
 Sleep = Callable[[float], Awaitable[None]]
 
 
-def plain(answer: Answer, entry: LoggedRequest) -> web.Response:
+def write_plain(answer: Answer, entry: LoggedRequest) -> web.Response:
     """The answer as it should be."""
     _note(answer, entry)
     entry.bytes_sent = len(answer.body)
     return web.Response(status=answer.status, headers=answer.headers, body=answer.body)
 
 
-async def deliver(
+async def write_response(
     request: web.BaseRequest, answer: Answer, delivery: Delivery, entry: LoggedRequest, sleep: Sleep
 ) -> web.StreamResponse:
     """Send the answer the way a fault wants it."""
@@ -31,7 +31,7 @@ async def deliver(
         _end(request, delivery)
         return web.Response()
     if delivery == Delivery(delay=delivery.delay):
-        return plain(answer, entry)
+        return write_plain(answer, entry)
     _note(answer, entry)
     response = _head(answer, delivery)
     await response.prepare(request)

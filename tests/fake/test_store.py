@@ -14,9 +14,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, multiple, rule
 
 from syllable_async.testing import FakeSyllable
-from syllable_async.testing._query import PROPERTIES, Bounds, ListQuery
-from syllable_async.testing._rows import Rows, instant_of
-from syllable_async.testing._store import Store
+from syllable_async.testing._api.query_params import PROPERTIES
+from syllable_async.testing._data.query import Bounds, ListQuery
+from syllable_async.testing._data.seeded import SeededSessions, instant_of
+from syllable_async.testing._data.store import Store
 
 Row = dict[str, Any]
 START = datetime(2026, 1, 5, 13, tzinfo=UTC)
@@ -38,6 +39,7 @@ def searched(rows: list[Row], query: ListQuery) -> list[str]:
         if (query.start is None or moment(row) > query.start or (moment(row) == query.start and query.bounds[0] == "["))
         and (query.end is None or moment(row) < query.end or (moment(row) == query.end and query.bounds[1] == "]"))
         and all(cell(row, name) == wanted for name, wanted in query.search)
+        and (query.tests or not row["is_test"])
     ]
     name = query.order_by or "timestamp"
     nulls = [row for row in found if cell(row, name) is None]
@@ -51,7 +53,7 @@ def shown(store: Store, query: ListQuery) -> list[str]:
     return [store.row(index)["session_id"] for index in indices]
 
 
-ROWS = [Rows(1)[index] for index in range(60)]
+ROWS = [SeededSessions(1)[index] for index in range(60)]
 moments = st.one_of(st.none(), st.sampled_from([moment(row) for row in ROWS]), st.just(instant_of(START)))
 searches = st.sampled_from(PROPERTIES).flatmap(
     lambda name: st.tuples(st.just(name), st.sampled_from([cell(row, name) for row in ROWS if row[name] is not None]))
@@ -65,6 +67,7 @@ queries = st.builds(
     start=moments,
     end=moments,
     bounds=st.sampled_from(["[)", "[]", "()", "(]"]),
+    tests=st.booleans(),
 )
 
 
@@ -97,19 +100,30 @@ class Changes(RuleBasedStateMachine):
         self.number = 0
         return multiple(*(row["session_id"] for row in self.rows))
 
-    @rule(target=ids, offset=st.integers(-3, 20), name=st.sampled_from(["Front Desk", None, "New Agent"]))
-    def add(self, offset: int, name: str | None) -> str:
+    @rule(
+        target=ids,
+        offset=st.integers(-3, 20),
+        name=st.sampled_from(["Front Desk", None, "New Agent"]),
+        test=st.sampled_from([True, False, None]),
+    )
+    def add(self, offset: int, name: str | None, test: bool | None) -> str:
         at = START + timedelta(minutes=offset)
-        session_id = self.store.add({"timestamp": at, "agent_name": name})
+        session_id = self.store.add({"timestamp": at, "agent_name": name, "is_test": test})
         index = self.store.existing(session_id)
         self.rows.append(dict(self.store.row(index)))
         assert self.rows[-1]["agent_name"] == name
         self.rows.sort(key=lambda row: (moment(row), self.store.existing(row["session_id"])))
         return session_id
 
-    @rule(session_id=ids, offset=st.integers(-3, 20), duration=st.sampled_from([None, 1.0, 7.5]))
-    def change(self, session_id: str, offset: int, duration: float | None) -> None:
-        changes = {"timestamp": (START + timedelta(minutes=offset)).isoformat(), "duration": duration}
+    @rule(
+        session_id=ids,
+        offset=st.integers(-3, 20),
+        duration=st.sampled_from([None, 1.0, 7.5]),
+        test=st.booleans(),
+    )
+    def change(self, session_id: str, offset: int, duration: float | None, test: bool) -> None:
+        at = (START + timedelta(minutes=offset)).isoformat()
+        changes = {"timestamp": at, "duration": duration, "is_test": test}
         row = next((row for row in self.rows if row["session_id"] == session_id), None)
         if row is None:
             with pytest.raises(KeyError):
@@ -160,7 +174,7 @@ def test_a_seed_describes_the_same_sessions_however_many_there_are() -> None:
 
 
 def test_the_data_is_realistic() -> None:
-    rows = [Rows(0)[index] for index in range(4_000)]
+    rows = [SeededSessions(0)[index] for index in range(4_000)]
     moments = [moment(row) for row in rows]
     assert moments == sorted(moments)
     assert 10 < len(rows) - len(set(moments)) < 400
@@ -174,21 +188,34 @@ def test_the_data_is_realistic() -> None:
         assert 0 < sum(row[name] is None for row in rows) < len(rows), name
     for name in ("is_test", "is_legacy", "is_outbound"):
         assert 0 < sum(row[name] for row in rows) < len(rows), name
+    assert 200 < sum(row["is_test"] for row in rows) < 300
 
 
-def test_a_hundred_thousand_sessions_are_there_at_once_and_found_by_id() -> None:
-    rows = Rows(3)
+@pytest.mark.parametrize("numeric_ids", [True, False], ids=["numbers", "UUIDs"])
+def test_a_hundred_thousand_sessions_are_there_at_once_and_found_by_id(numeric_ids: bool) -> None:
+    rows = SeededSessions(3, numeric_ids=numeric_ids)
     for index in (0, 1, 77, 99_999):
         assert rows.index(rows.session_id(index)) == index
-    for name in ("", "nobody", rows.session_id(5)[:-1], rows.session_id(5).upper(), "00000000-0000"):
+        assert rows.session_id(index).isdigit() is numeric_ids
+    for name in (
+        "",
+        "nobody",
+        f"{rows.session_id(5)}x",
+        rows.session_id(5).replace("-", "") + "A",
+        "00000000-0000",
+        "0",
+        "-1",
+        "007",
+        "9" * 30,
+    ):
         assert rows.index(name) is None
-    store = Store(3, 100_000)
+    store = Store(3, 100_000, numeric_ids=numeric_ids)
     assert store.find(rows.session_id(99_999)) == 99_999
     assert store.find(rows.session_id(100_000)) is None
 
 
 def test_text_and_row_are_one() -> None:
-    rows = Rows(9)
+    rows = SeededSessions(9)
     for index in range(300):
         assert json.loads(rows.text(index)) == rows[index]
 

@@ -6,23 +6,18 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from urllib.parse import parse_qsl, quote, unquote
 
-from ._query import ListQuery
+from .._data import ListQuery
+from .._request_log import Operation
 
 ROOT = "/api/v1/sessions/"
 STREAM = "recording/stream"
-BY_ID = {
+BY_ID: dict[str, tuple[str, Operation]] = {
     "full-summary": ("GET", "sessions.get_full_summary"),
     "transcript": ("GET", "sessions.get_transcript"),
     "latency": ("GET", "sessions.get_latency"),
     "timeline": ("GET", "sessions.get_timeline"),
     "recording": ("POST", "sessions.generate_recording_urls"),
 }
-OPERATIONS = (
-    "sessions.list",
-    "sessions.get_by_id",
-    "sessions.stream_recording",
-    *(operation for _, operation in BY_ID.values()),
-)
 
 
 @dataclass(slots=True)
@@ -35,10 +30,14 @@ class Call:
     params: list[tuple[str, str]]
     origin: str
     """Scheme, host and port as the client wrote them."""
-    operation: str | None = None
+    operation: Operation | None = None
     session_id: str = ""
     range: str | None = None
     if_range: str | None = None
+    key: str | None = field(default=None, repr=False)
+    """The API key that came along."""
+    target: str = field(default="", repr=False)
+    """Path and query, byte for byte as they came."""
     adjust: tuple[Callable[[ListQuery], ListQuery], ...] = ()
     """Changes what the list is asked, once that is read."""
     expire_tokens: Callable[[int], None] = field(default=lambda _: None)
@@ -51,10 +50,9 @@ class Call:
         return dict(self.params).get(name)
 
 
-def read_call(method: str, target: str, origin: str = "") -> Call:
+def parse_request(method: str, target: str, origin: str = "") -> Call:
     """The call behind a method and a request target; `operation` is None where no route fits."""
-    path, _, query = target.partition("?")
-    call = Call(method, unquote(path), parse_qsl(query, keep_blank_values=True) if query else [], origin)
+    call = _unrouted_call(method, target, origin)
     for wanted, operation, session_id in _candidates(call.path):
         if wanted == method:
             call.operation, call.session_id = operation, session_id
@@ -63,13 +61,29 @@ def read_call(method: str, target: str, origin: str = "") -> Call:
     return call
 
 
+def parse_storage_request(method: str, target: str, origin: str = "") -> Call:
+    """The same for the storage host, where every path is an object."""
+    call = _unrouted_call(method, target, origin)
+    if method == "GET":
+        call.operation = "storage.download"
+    else:
+        call.allowed = "GET"
+    return call
+
+
+def _unrouted_call(method: str, target: str, origin: str) -> Call:
+    path, _, query = target.partition("?")
+    params = parse_qsl(query, keep_blank_values=True) if query else []
+    return Call(method, unquote(path), params, origin, target=target)
+
+
 def slash_redirect(path: str) -> str | None:
     """Where a path leads that would fit with the slash at its end added or taken away."""
     other = path.rstrip("/") if path.endswith("/") else f"{path}/"
     return quote(other, safe="/:%@!$&'()*+,;=~") if _candidates(other) else None
 
 
-def _candidates(path: str) -> list[tuple[str, str, str]]:
+def _candidates(path: str) -> list[tuple[str, Operation, str]]:
     if not path.startswith(ROOT):
         return []
     rest = path[len(ROOT) :]
@@ -79,5 +93,9 @@ def _candidates(path: str) -> list[tuple[str, str, str]]:
         return [("GET", "sessions.get_by_id", rest)]
     prefix, _, session_id = rest.partition("/")
     entry = BY_ID.get(prefix)
-    found = [(*entry, session_id)] if entry and session_id and "/" not in session_id else []
-    return [*found, ("GET", "sessions.stream_recording", "")] if rest == STREAM else found
+    found: list[tuple[str, Operation, str]] = []
+    if entry and session_id and "/" not in session_id:
+        found.append((*entry, session_id))
+    if rest == STREAM:
+        found.append(("GET", "sessions.stream_recording", ""))
+    return found

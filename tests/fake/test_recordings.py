@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import io
 import math
+import re
 import wave
 from collections.abc import AsyncIterator
 from hashlib import sha256
+from typing import Any
+from unittest.mock import ANY
 
 import aiohttp
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from yarl import URL
 
-from syllable_async.testing import FakeSyllable
-from syllable_async.testing._ranges import etag_of, ranged
+from syllable_async.testing import FakeSyllable, faults
+from syllable_async.testing._api.range_requests import etag_of, ranged
 
 BODY = bytes(range(100))
 ETAG = etag_of(BODY)
@@ -73,18 +77,6 @@ def test_every_range_is_a_slice_or_refused(body: bytes, first: int, last: int | 
         end = len(body) if last is None else min(last + 1, len(body))
         assert (answer.status, answer.body) == (206, body[first:end])
         assert answer.headers["Content-Range"] == f"bytes {first}-{end - 1}/{len(body)}"
-
-
-@pytest.fixture
-async def server() -> AsyncIterator[FakeSyllable]:
-    async with FakeSyllable(sessions=60, seed=2) as running:
-        yield running
-
-
-@pytest.fixture
-async def client(server: FakeSyllable) -> AsyncIterator[aiohttp.ClientSession]:
-    async with aiohttp.ClientSession(server.url, headers={"Syllable-API-Key": server.api_key}) as session:
-        yield session
 
 
 async def urls_of(client: aiohttp.ClientSession, session_id: str) -> list[str]:
@@ -179,3 +171,141 @@ def test_a_duration_that_no_call_has_is_refused() -> None:
     for duration in (-1.0, 1e9, math.nan, math.inf):
         with pytest.raises(ValueError, match="duration must lie between"):
             server.add_session(duration=duration)
+
+
+# What stands in the list of recordings
+
+STREAM = "/api/v1/sessions/recording/stream?token="
+SHAPES = {
+    "own": r"http://127\.0\.0\.1:\d+/api/v1/sessions/recording/stream\?token=",
+    "token": "",
+    "public": r"https://api\.example\.com/api/v1/sessions/recording/stream\?token=",
+    "http": r"http://api\.example\.com/api/v1/sessions/recording/stream\?token=",
+    "relative": r"/api/v1/sessions/recording/stream\?token=",
+}
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+async def test_recordings_are_urls_or_tokens_of_the_stream(shape: Any) -> None:
+    async with (
+        FakeSyllable(sessions=0, recording_urls=shape) as server,
+        aiohttp.ClientSession(server.url, headers={"Syllable-API-Key": server.api_key}) as client,
+    ):
+        [url] = await urls_of(client, server.add_session(recordings=[BODY]))
+        match = re.fullmatch(rf"{SHAPES[shape]}([0-9a-f]+)", url)
+        assert match is not None, url
+        async with client.get(f"{STREAM}{match[1]}") as answer:
+            assert await answer.read() == BODY
+
+
+async def test_another_public_name_can_be_chosen() -> None:
+    public = "http://gateway.example:8080"
+    async with (
+        FakeSyllable(sessions=0, recording_urls="public", public_url=public) as server,
+        aiohttp.ClientSession(server.url, headers={"Syllable-API-Key": server.api_key}) as client,
+    ):
+        [url] = await urls_of(client, server.add_session(recordings=[BODY]))
+    assert url.startswith(f"{public}{STREAM}")
+
+
+@pytest.fixture
+async def signing() -> AsyncIterator[FakeSyllable]:
+    async with FakeSyllable(sessions=0, recording_urls="signed", clock=lambda: 0.0, token_lifetime=5) as running:
+        yield running
+
+
+async def signed(server: FakeSyllable, session_id: str) -> list[str]:
+    async with aiohttp.ClientSession(server.url, headers={"Syllable-API-Key": server.api_key}) as client:
+        return await urls_of(client, session_id)
+
+
+async def fetched(url: str, method: str = "GET", **headers: str) -> tuple[int, bytes, str]:
+    """A request whose target is the URL's text, byte for byte."""
+    async with (
+        aiohttp.ClientSession() as client,
+        client.request(method, URL(url, encoded=True), headers=headers) as answer,
+    ):
+        return answer.status, await answer.read(), answer.content_type
+
+
+async def test_signed_urls_lie_on_another_origin_that_needs_no_key(signing: FakeSyllable) -> None:
+    first, second = await signed(signing, signing.add_session(session_id="b~ü (1)", recordings=[BODY, BODY[::-1]]))
+    assert first.startswith(f"{signing.storage_url}/")
+    assert signing.storage_url != signing.url
+    assert await fetched(first) == (200, BODY, "audio/wav")
+    assert await fetched(second) == (200, BODY[::-1], "audio/wav")
+    assert (await fetched(first, Range="bytes=90-"))[:2] == (206, BODY[90:])
+    assert [(entry.operation, entry.key_sent) for entry in signing.requests.to("storage.download")] == [
+        ("storage.download", False)
+    ] * 3
+
+
+async def test_every_byte_of_a_signed_url_counts(signing: FakeSyllable) -> None:
+    [url] = await signed(signing, signing.add_session(recordings=[BODY]))
+    target = url.removeprefix(signing.storage_url)
+    assert str(URL(url)) != url, "what is thought equal is spelt otherwise"
+    assert (await fetched(str(URL(url))))[0] == 403
+    for index, letter in enumerate(target):
+        other = chr(ord(letter) ^ 1) if letter.isalnum() else "a"
+        if index and letter not in "?%":
+            changed = f"{signing.storage_url}{target[:index]}{other}{target[index + 1 :]}"
+            assert (await fetched(changed))[0] == 403, changed
+    for changed in (f"{url}&x=1", url.replace("%3b", "%3B"), url.replace("~", "%7E"), url[:-1]):
+        assert await fetched(changed) == (403, ANY, "application/xml")
+    assert (await fetched(url, "POST"))[0] == 405
+    assert (await fetched(f"{signing.storage_url}/"))[0] == 403
+    assert (await fetched(url))[0] == 200
+
+
+async def test_signed_urls_expire_and_meet_faults(signing: FakeSyllable) -> None:
+    session_id = signing.add_session(recordings=[BODY])
+    [url], [again] = await signed(signing, session_id), await signed(signing, session_id)
+    assert url.partition("?")[0] == again.partition("?")[0]
+    assert url != again
+    signing.faults.add("storage.download", faults.status(500), faults.weaken_etag())
+    assert [(await fetched(url))[0] for _ in range(2)] == [500, 200]
+    signing.faults.add("storage.download", faults.expire_tokens(code=400))
+    assert [(await fetched(url))[0] for _ in range(2)] == [400, 400]
+    signing.faults.assert_all_met()
+    [fresh] = await signed(signing, session_id)
+    assert (await fetched(fresh))[0] == 200
+    signing.delete(session_id)
+    assert (await fetched(fresh))[0] == 404
+
+
+def test_signed_urls_work_from_a_thread_and_end_with_it() -> None:
+    with FakeSyllable(sessions=0, recording_urls="signed") as server:
+        storage = server.storage_url
+        assert storage.startswith("http://127.0.0.1:")
+    with pytest.raises(RuntimeError, match="not running"):
+        _ = server.storage_url
+    with pytest.raises(RuntimeError, match='only with recording_urls="signed"'), FakeSyllable() as plain:
+        _ = plain.storage_url
+
+
+async def test_a_port_that_is_taken_leaves_no_storage_host_behind() -> None:
+    async with FakeSyllable(sessions=0) as server:
+        other = FakeSyllable(sessions=0, recording_urls="signed", port=int(server.url.rpartition(":")[2]))
+        with pytest.raises(OSError, match="address already in use"):
+            await other.start()
+        with pytest.raises(RuntimeError, match="not running"):
+            _ = other.storage_url
+
+
+async def test_the_list_of_recordings_can_grow_or_change_its_order() -> None:
+    data = [b"first", b"second", b"third"]
+    seen: dict[str, list[list[bytes]]] = {}
+    for kind in ("stable", "growing", "reordered"):
+        async with (
+            FakeSyllable(sessions=0, recording_list=kind) as server,
+            aiohttp.ClientSession(server.url, headers={"Syllable-API-Key": server.api_key}) as client,
+        ):
+            session_id = server.add_session(recordings=data)
+            mints = [await urls_of(client, session_id) for _ in range(4)]
+            seen[kind] = [[await (await client.get(url)).read() for url in urls] for urls in mints]
+    first, second, third = data
+    assert seen == {
+        "stable": [data] * 4,
+        "growing": [[first], [second, first], [third, second, first], [third, second, first]],
+        "reordered": [data, data[::-1], data, data[::-1]],
+    }

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
+from .._json import encode
+
 JSON = "application/json"
-encode_text = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, allow_nan=False, check_circular=False).encode
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,16 +23,6 @@ class Answer:
         """The same answer with headers set, or taken away where the value is None. Names must be spelled alike."""
         headers = {**self.headers, **changes}
         return replace(self, headers={name: value for name, value in headers.items() if value is not None})
-
-
-def to_bytes(text: str) -> bytes:
-    """UTF-8. Lone surrogates cannot be sent and become question marks."""
-    return text.encode("utf-8", "replace")
-
-
-def encode(document: Any) -> bytes:
-    """JSON the way FastAPI writes it."""
-    return to_bytes(encode_text(document))
 
 
 def json_answer(document: Any, status: int = 200) -> Answer:

@@ -9,7 +9,7 @@ from functools import cache
 from hashlib import blake2b
 from typing import Any
 
-from ._answers import encode_text
+from .._json import encode_text
 
 Row = dict[str, Any]
 """A session as the API shows it, every field of the schema present."""
@@ -24,10 +24,14 @@ _BASE = (FIRST_SESSION - EPOCH) // timedelta(microseconds=1)
 _SPREAD = 0x9E3779B1
 _UNSPREAD = pow(_SPREAD, -1, 2**32)
 _MASK = 2**32 - 1
+_MOST_NUMBERS = 2**30
 _HEX = re.compile(r"[0-9a-f]{8}-")
+_NUMBER = re.compile(r"[1-9][0-9]{0,9}")
 _DAY = 86_400_000_000
 
 VOICE = ("voice_sip_v1", "voice_twilio_v1")
+CHAT_SECONDS = 45.0
+"""How long a chat takes: the API gives it no duration."""
 
 
 # Phone numbers end in 555-01xx, mail and web names in example.com: reserved, they belong to nobody.
@@ -40,6 +44,8 @@ _AGENTS = (
     ("16", "Website Helper", "America/Chicago", "web_chat_v1", "help.example.com", "Web chat"),
 )
 _REMINDERS = 4
+_TESTS = 2**28
+"""Of 2**32 sessions: a sixteenth."""
 _PHONES = range(5)
 _EXPERIMENT = ("experiment_id", "experiment_variant_id", "experiment_variant", "experiment_variant_is_control")
 _VARIANTS = (("7", "71", "current greeting", True), ("7", "72", "short greeting", False), (None, None, None, None))
@@ -57,10 +63,14 @@ def instant_of(moment: datetime) -> int:
     return (aware - EPOCH) // timedelta(microseconds=1)
 
 
-class Rows:
-    """The sessions that a seed describes. Indices follow time; a few neighbours share one timestamp."""
+class SeededSessions:
+    """The sessions that a seed describes. Indices follow time; a few neighbours share one timestamp.
 
-    def __init__(self, seed: int) -> None:
+    Ids are numbers written as strings (seen of the live API), or UUIDs.
+    """
+
+    def __init__(self, seed: int, *, numeric_ids: bool = True) -> None:
+        self._numeric = numeric_ids
         self._key = blake2b(repr(seed).encode(), digest_size=32).digest()
         self._shift = int.from_bytes(self._key[:4], "little")
 
@@ -81,32 +91,47 @@ class Rows:
         """An id whose order says nothing about time, and from which the index can be had back."""
         return self._identity(index, self._digest(index).hex())
 
+    def is_test(self, index: int) -> bool:
+        """Whether it is a test session: cheap, for the list asks it of every session."""
+        return (index * _SPREAD ^ self._shift) & _MASK < _TESTS
+
     def _identity(self, index: int, tail: str) -> str:
+        if self._numeric:
+            return str((index * _SPREAD + self._shift) % _MOST_NUMBERS + 1)
         spread = (index * _SPREAD + self._shift) & _MASK
         return f"{spread:08x}-{tail[:4]}-4{tail[4:7]}-8{tail[7:10]}-{tail[10:22]}"
 
     def index(self, session_id: str) -> int | None:
         """The index behind an id of this seed's, None if it cannot be one."""
-        if not _HEX.match(session_id):
-            return None
-        index = (int(session_id[:8], 16) - self._shift) * _UNSPREAD & _MASK
-        return index if self.session_id(index) == session_id else None
+        if self._numeric:
+            known = _NUMBER.fullmatch(session_id)
+            index = (int(session_id) - 1 - self._shift) * _UNSPREAD % _MOST_NUMBERS if known else 0
+        else:
+            known = _HEX.match(session_id)
+            index = (int(session_id[:8], 16) - self._shift) * _UNSPREAD & _MASK if known else 0
+        return index if known and self.session_id(index) == session_id else None
 
     def __getitem__(self, index: int) -> Row:
-        own, shared = self._parts(index)
+        return self._row(index, test=self.is_test(index))
+
+    def real(self, index: int) -> Row:
+        """The session at an index, were it no test session."""
+        return self._row(index, test=False)
+
+    def _row(self, index: int, *, test: bool) -> Row:
+        own, shared = self._parts(index, test=test)
         return {**own, **shared.row}
 
     def text(self, index: int) -> str:
         """`self[index]` as JSON."""
-        own, shared = self._parts(index)
+        own, shared = self._parts(index, test=self.is_test(index))
         return encode_text(own)[:-1] + shared.text
 
-    def _parts(self, index: int) -> tuple[Row, _Shared]:
+    def _parts(self, index: int, *, test: bool) -> tuple[Row, _Shared]:
         """What only this session has, and what it shares with others of its kind."""
         digest = self._digest(index)
         text = digest.hex()
         kind = digest[5] % len(_AGENTS)
-        test = digest[6] < 16
         instant = self._instant(index, digest)
         own: Row = {
             "timestamp": timestamp_text(instant),

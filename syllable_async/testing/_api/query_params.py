@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any
 
-from ._rows import instant_of
+from .._data import MICROSECONDS, ListQuery, Resolution, instant_of
+from .settings import Settings
 
 Params = Sequence[tuple[str, str]]
-Bounds = Literal["[)", "[]", "()", "(]"]
-"""Whether a date window holds its start and its end: square brackets do."""
 
 PROPERTIES = (
     "timestamp",
@@ -35,6 +33,8 @@ PROPERTIES = (
     "is_legacy",
     "is_test",
 )
+SEARCHABLE = tuple(name for name in PROPERTIES if name != "is_outbound")
+"""What the live API was seen to take as a search field, though its document lists them all."""
 DIRECTIONS = ("asc", "desc")
 _BOOLEANS = {"true": True, "1": True, "false": False, "0": False}
 
@@ -45,7 +45,7 @@ _WHITE_SPACE = "\t\n\v\f\r \x85\xa0\u1680\u2028\u2029\u202f\u205f\u3000" + "".jo
 
 
 class UnprocessableError(Exception):
-    """A 422: one dict per complaint, as pydantic words them."""
+    """A 422: one dict per error, as pydantic words them."""
 
     def __init__(self, detail: list[dict[str, Any]]) -> None:
         super().__init__(detail)
@@ -56,31 +56,12 @@ class BadQueryError(Exception):
     """A 400 with a sentence, for what the schema cannot refuse."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ListQuery:
-    """What one call of the list asks for."""
-
-    page: int = 0
-    limit: int = 25
-    search: tuple[tuple[str, Any], ...] = ()
-    order_by: str | None = None
-    descending: bool = False
-    fields: tuple[str, ...] = ()
-    start: int | None = None
-    """Microseconds since 1970, as `end`."""
-    end: int | None = None
-    bounds: Bounds = "[)"
-    echo_page: int | None = None
-    """The page number that the answer claims, where it differs from the page served."""
-    echo_limit: int | None = None
-
-
-class _Reader:
+class QueryReader:
     """Reads parameters one by one and collects what is wrong with them, as FastAPI does."""
 
     def __init__(self, params: Params) -> None:
         self._params = params
-        self.complaints: list[dict[str, Any]] = []
+        self.errors: list[dict[str, Any]] = []
 
     def last(self, name: str) -> str | None:
         found: str | None = None
@@ -92,29 +73,29 @@ class _Reader:
     def all(self, name: str) -> list[str]:
         return [value for key, value in self._params if key == name]
 
-    def complain(self, kind: str, loc: Iterable[str | int], msg: str, value: object, **ctx: object) -> None:
+    def add_error(self, kind: str, loc: Iterable[str | int], msg: str, value: object, **ctx: object) -> None:
         complaint: dict[str, Any] = {"type": kind, "loc": ["query", *loc], "msg": msg, "input": value}
         if ctx:
             complaint["ctx"] = ctx
-        self.complaints.append(complaint)
+        self.errors.append(complaint)
 
-    def natural(self, name: str, default: int) -> int:
+    def non_negative_int(self, name: str, default: int) -> int:
         text = self.last(name)
         if text is None:
             return default
         match = _INTEGER.fullmatch(text.strip(_WHITE_SPACE))
         if match is None:
             message = "Input should be a valid integer, unable to parse string as an integer"
-            self.complain("int_parsing", [name], message, text)
+            self.add_error("int_parsing", [name], message, text)
             return default
         sign, digits = match[1], match[2].replace("_", "").lstrip("0")
         if len(digits) > _LONGEST_INTEGER:
             message = "Unable to parse input string as an integer, exceeded maximum size"
-            self.complain("int_parsing_size", [name], message, text)
+            self.add_error("int_parsing_size", [name], message, text)
             return default
         number = int(f"{sign}{digits or 0}")
         if number < 0:
-            self.complain("greater_than_equal", [name], "Input should be greater than or equal to 0", text, ge=0)
+            self.add_error("greater_than_equal", [name], "Input should be greater than or equal to 0", text, ge=0)
         return number
 
     def choice(self, name: str, choices: tuple[str, ...]) -> str | None:
@@ -127,7 +108,7 @@ class _Reader:
     def _checked(self, text: str, choices: tuple[str, ...], loc: list[str | int]) -> str:
         if text not in choices:
             expected = _listed(choices)
-            self.complain("enum", loc, f"Input should be {expected}", text, expected=expected)
+            self.add_error("enum", loc, f"Input should be {expected}", text, expected=expected)
         return text
 
 
@@ -136,48 +117,57 @@ def _listed(choices: tuple[str, ...]) -> str:
     return f"{', '.join(quoted[:-1])} or {quoted[-1]}"
 
 
-def read_list_query(params: Params, bounds: Bounds) -> ListQuery:
+def read_list_query(params: Params, settings: Settings) -> ListQuery:
     """The query of `GET /api/v1/sessions/`; raises `UnprocessableError` or `BadQueryError`."""
     if not params:
-        return ListQuery(bounds=bounds, descending=True)
-    reader = _Reader(params)
-    page = reader.natural("page", 0)
-    limit = reader.natural("limit", 25)
-    names = reader.choices("search_fields", PROPERTIES)
+        return ListQuery(bounds=settings.bounds, descending=True, tests=not settings.hide_tests)
+    reader = QueryReader(params)
+    page = reader.non_negative_int("page", 0)
+    limit = reader.non_negative_int("limit", 25)
+    names = reader.choices("search_fields", SEARCHABLE if settings.refuse_is_outbound else PROPERTIES)
     values = reader.all("search_field_values")
     order_by = reader.choice("order_by", PROPERTIES)
     direction = reader.choice("order_by_direction", DIRECTIONS)
     fields = reader.choices("fields", PROPERTIES)
-    if reader.complaints:
-        raise UnprocessableError(reader.complaints)
+    if reader.errors:
+        raise UnprocessableError(reader.errors)
     if len(names) != len(values):
         raise BadQueryError("search_fields and search_field_values must have the same length")
+    search = tuple((name, _filter_value(name, value)) for name, value in zip(names, values, strict=True))
+    tests = not settings.hide_tests or ("is_test", True) in search
+    if settings.hide_tests:
+        # Seen of the live API: the filter adds test sessions, and restricts to nothing.
+        search = tuple(part for part in search if part[0] != "is_test")
     return ListQuery(
         page=page,
         limit=limit,
-        search=tuple((name, _wanted(name, value)) for name, value in zip(names, values, strict=True)),
+        search=search,
+        tests=tests,
         order_by=order_by,
         descending=direction == "desc" if direction else order_by is None,
         fields=tuple(fields),
-        start=_moment(reader, "start_datetime"),
-        end=_moment(reader, "end_datetime"),
-        bounds=bounds,
+        start=_moment(reader, "start_datetime", settings.bounds_resolution),
+        end=_moment(reader, "end_datetime", settings.bounds_resolution),
+        bounds=settings.bounds,
     )
 
 
 def read_token(params: Params) -> str:
     """The token of the recording stream; raises `UnprocessableError` where it is missing."""
-    reader = _Reader(params)
+    reader = QueryReader(params)
     token = reader.last("token")
     if token is None:
-        reader.complain("missing", ["token"], "Field required", None)
-        raise UnprocessableError(reader.complaints)
+        reader.add_error("missing", ["token"], "Field required", None)
+        raise UnprocessableError(reader.errors)
     return token
 
 
-def _moment(reader: _Reader, name: str) -> int | None:
+def _moment(reader: QueryReader, name: str, resolution: Resolution) -> int | None:
     text = reader.last(name)
-    return None if text is None else parse_moment(text, name)
+    if text is None:
+        return None
+    grain = MICROSECONDS[resolution]
+    return parse_moment(text, name) // grain * grain
 
 
 def parse_moment(text: str, name: str) -> int:
@@ -189,7 +179,7 @@ def parse_moment(text: str, name: str) -> int:
     raise BadQueryError(f"{name} is not an ISO 8601 datetime")
 
 
-def _wanted(name: str, text: str) -> Any:
+def _filter_value(name: str, text: str) -> Any:
     """The value that a session's field must equal."""
     if name == "timestamp":
         return parse_moment(text, name)

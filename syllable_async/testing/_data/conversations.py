@@ -9,7 +9,7 @@ from datetime import datetime
 from random import Random
 from typing import Any
 
-from ._rows import VOICE, Row, instant_of, timestamp_text
+from .seeded import CHAT_SECONDS, VOICE, Row, instant_of, timestamp_text
 
 Document = dict[str, Any]
 _Step = tuple[str, str, list[str] | None, float]
@@ -41,7 +41,6 @@ _MIDDLE = (
 )
 _CLOSING = (("agent", "All done. You will get a message with the details."), ("user", "Thank you, goodbye."))
 _SECONDS_PER_TURN = 5.0
-_CHAT_SECONDS = 45.0
 _RATINGS = ("Great", "Good", "Good", "Fair", "Poor")
 
 
@@ -65,7 +64,7 @@ def conversation(row: Row, key: str) -> Conversation:
     rng = Random(key)
     story = Conversation(row["session_id"], instant_of(datetime.fromisoformat(row["timestamp"])))
     voice = row["channel_manager_type"] in VOICE
-    duration = row["duration"] if row["duration"] is not None else _CHAT_SECONDS
+    duration = row["duration"] if row["duration"] is not None else CHAT_SECONDS
     lines = list(_script(row, duration))
     slot = duration / (len(lines) or 1)
     for number, (source, text) in enumerate(lines):
@@ -205,7 +204,7 @@ def _sum(category: str, label: str, values: list[float]) -> Document:
 def timeline(story: Conversation) -> Document:
     """The consolidated timeline. A tool call shows once, as a tool event: its latency entry is left out."""
     events = [*_said(story), *_used(story), *_measured(story)]
-    events.sort(key=lambda event: (datetime.fromisoformat(event["timestamp"]), event["kind"] != "transcript"))
+    events.sort(key=_order)
     turn: int | None = None
     for event in events:
         if event["kind"] == "transcript":
@@ -214,9 +213,14 @@ def timeline(story: Conversation) -> Document:
     return {"session_id": story.session_id, "session_start": timestamp_text(story.start), "events": events}
 
 
+def _order(event: Document) -> tuple[int, bool]:
+    return instant_of(datetime.fromisoformat(event["timestamp"])), event["kind"] != "transcript"
+
+
 def _event(story: Conversation, kind: str, timestamp: str, **values: object) -> Document:
     offset = (instant_of(datetime.fromisoformat(timestamp)) - story.start) / 1_000_000
-    return {"kind": kind, "timestamp": timestamp, "offset": _clock_text(offset), "turn_index": None, **values}
+    shown = _clock_text(max(0, offset))  # a test may give a transcript of another time than its session's
+    return {"kind": kind, "timestamp": timestamp, "offset": shown, "turn_index": None, **values}
 
 
 def _said(story: Conversation) -> Iterator[Document]:
