@@ -15,7 +15,7 @@ import attrs as _attrs
 
 from ._client import AsyncSyllableClient, RawResponse, __version__
 from ._decoding import decode, make_converter, to_dict, to_json
-from ._endpoints import Sessions
+from ._endpoints import SessionDebug, SessionLabels, Sessions
 from ._pagination import Cursor, Pager, TimeWindow
 from ._recordings import RecordingStream, SavedRecording
 from ._retry import RetryPolicy
@@ -42,15 +42,24 @@ from .errors import (
     ValidationError,
 )
 from .models import (
+    DialogMessage,
+    DialogRole,
+    DialogToolCall,
     InspectLatencyResponse,
     InvalidRow,
     LatencyCategory,
     LatencyEntry,
     LatencyUnitType,
     ListResponseSession,
+    ListResponseSessionLabel,
     OrderByDirection,
     Session,
     SessionAction,
+    SessionData,
+    SessionLabel,
+    SessionLabelCreate,
+    SessionLabelProperties,
+    SessionMessage,
     SessionProperties,
     SessionRecordingResponse,
     SessionSummaryResponse,
@@ -60,6 +69,7 @@ from .models import (
     SummaryEntry,
     TimelineEvent,
     TimelineEventKind,
+    ToolResultData,
     TranscriptConfidence,
     TranscriptWordConfidence,
 )
@@ -71,6 +81,9 @@ __all__ = [
     "BadRequestError",
     "ClientClosedError",
     "Cursor",
+    "DialogMessage",
+    "DialogRole",
+    "DialogToolCall",
     "HTTPValidationError",
     "IncompleteRecordingError",
     "InspectLatencyResponse",
@@ -80,6 +93,7 @@ __all__ = [
     "LatencyEntry",
     "LatencyUnitType",
     "ListResponseSession",
+    "ListResponseSessionLabel",
     "NotFoundError",
     "OrderByDirection",
     "Pager",
@@ -96,6 +110,13 @@ __all__ = [
     "SavedRecording",
     "Session",
     "SessionAction",
+    "SessionData",
+    "SessionDebug",
+    "SessionLabel",
+    "SessionLabelCreate",
+    "SessionLabelProperties",
+    "SessionLabels",
+    "SessionMessage",
     "SessionProperties",
     "SessionRecordingResponse",
     "SessionSummaryResponse",
@@ -110,6 +131,7 @@ __all__ = [
     "TimeWindow",
     "TimelineEvent",
     "TimelineEventKind",
+    "ToolResultData",
     "TranscriptConfidence",
     "TranscriptWordConfidence",
     "UntrustedRecordingURLError",

@@ -1,4 +1,4 @@
-"""The client: its settings, its lifetime, `.sessions`, and `.request` for the rest of the API."""
+"""The client: its settings, its lifetime, its endpoints, and `.request` for the rest of the API."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import attrs
 import msgspec
 
 from ._decoding import Converter, check_converter, decode
-from ._endpoints import Sessions
+from ._endpoints import SessionDebug, SessionLabels, Sessions
 from ._http import ApiKey, ConnectionPool, Transport, build_request, check_base_url, check_headers, request_id
 from ._retry import RateLimitPause, Retrier, RetryPolicy, RetryQuota, check_policy
 from ._timing import SYSTEM_CLOCK, Clock
@@ -81,6 +81,8 @@ class AsyncSyllableClient:
     """
 
     sessions: Sessions
+    session_labels: SessionLabels
+    session_debug: SessionDebug
     _clock: ClassVar[Clock] = SYSTEM_CLOCK
 
     def __init__(
@@ -115,6 +117,8 @@ class AsyncSyllableClient:
         self._converter = converter
         self._is_view = is_view
         self.sessions = Sessions(transport, converter)
+        self.session_labels = SessionLabels(transport, converter)
+        self.session_debug = SessionDebug(transport, converter)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self._transport.base} api_key='***'>"

@@ -51,7 +51,7 @@ ORDERS = {  # each room's files from left to right: those on the left import non
         ["transport"],
         ["streaming"],
     ],
-    "_endpoints": [["sessions"]],
+    "_endpoints": [["endpoint"], ["sessions", "session_labels", "session_debug"]],
 }
 FACES = {  # what leaves a room
     "_decoding": "Converter check_converter decode make_converter to_dict to_json",
@@ -60,7 +60,7 @@ FACES = {  # what leaves a room
     "_recordings": "Opener RecordingStream SavedRecording recording_stem",
     "_http": """ApiKey ConnectionPool RecordingRequest Transport build_request check_base_url check_headers
         encode_path_segment request_id""",
-    "_endpoints": "Sessions",
+    "_endpoints": "SessionDebug SessionLabels Sessions",
 }
 OTHERS = {  # packages of others, and the only places that may import them
     "aiohttp": {"_http", "_client"},
@@ -241,4 +241,6 @@ Session SessionAction SessionProperties SessionRecordingResponse SessionSummaryR
 SessionTimelineResponse SessionTranscriptionResponse Sessions SummaryEntry SyllableConnectionError SyllableError
 SyllableTimeoutError TimeWindow TimelineEvent TimelineEventKind TranscriptConfidence TranscriptWordConfidence
 UntrustedRecordingURLError ValidationError __version__ decode make_converter to_dict to_json
+DialogMessage DialogRole DialogToolCall ListResponseSessionLabel SessionData SessionDebug SessionLabel SessionLabelCreate
+SessionLabelProperties SessionLabels SessionMessage ToolResultData
 """
