@@ -16,7 +16,7 @@ import attrs as _attrs
 
 from ._client import AsyncSyllableClient, RawResponse, __version__
 from ._decoding import decode, make_converter, to_dict, to_json
-from ._endpoints import Sessions
+from ._endpoints import SessionDebug, SessionLabels, Sessions
 from ._pagination import Cursor, Pager, TimeWindow
 from ._recordings import RecordingStream, SavedRecording
 from ._retry import RetryPolicy
@@ -44,15 +44,24 @@ from .errors import (
     ValidationError,
 )
 from .models import (
+    DialogMessage,
+    DialogRole,
+    DialogToolCall,
     InspectLatencyResponse,
     InvalidRow,
     LatencyCategory,
     LatencyEntry,
     LatencyUnitType,
     ListResponseSession,
+    ListResponseSessionLabel,
     OrderByDirection,
     Session,
     SessionAction,
+    SessionData,
+    SessionLabel,
+    SessionLabelCreate,
+    SessionLabelProperties,
+    SessionMessage,
     SessionProperties,
     SessionRecordingResponse,
     SessionSummaryResponse,
@@ -62,6 +71,7 @@ from .models import (
     SummaryEntry,
     TimelineEvent,
     TimelineEventKind,
+    ToolResultData,
     TranscriptConfidence,
     TranscriptWordConfidence,
 )
@@ -73,6 +83,9 @@ __all__ = [
     "BadRequestError",
     "ClientClosedError",
     "Cursor",
+    "DialogMessage",
+    "DialogRole",
+    "DialogToolCall",
     "HTTPValidationError",
     "IncompleteRecordingError",
     "InspectLatencyResponse",
@@ -82,6 +95,7 @@ __all__ = [
     "LatencyEntry",
     "LatencyUnitType",
     "ListResponseSession",
+    "ListResponseSessionLabel",
     "NotFoundError",
     "OrderByDirection",
     "Pager",
@@ -99,6 +113,13 @@ __all__ = [
     "SavedRecording",
     "Session",
     "SessionAction",
+    "SessionData",
+    "SessionDebug",
+    "SessionLabel",
+    "SessionLabelCreate",
+    "SessionLabelProperties",
+    "SessionLabels",
+    "SessionMessage",
     "SessionProperties",
     "SessionRecordingResponse",
     "SessionSummaryResponse",
@@ -113,6 +134,7 @@ __all__ = [
     "TimeWindow",
     "TimelineEvent",
     "TimelineEventKind",
+    "ToolResultData",
     "TranscriptConfidence",
     "TranscriptWordConfidence",
     "UntrustedRecordingURLError",

@@ -1,4 +1,4 @@
-"""The client: its settings, its lifetime, `.sessions`, and `.request` for the rest of the API."""
+"""The client: its settings, its lifetime, its endpoints, and `.request` for the rest of the API."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import aiohttp
 import attrs
 
 from ._decoding import Converter, check_converter, decode
-from ._endpoints import Sessions
+from ._endpoints import SessionDebug, SessionLabels, Sessions
 from ._http import (
     ApiKey,
     Body,
@@ -131,6 +131,8 @@ class AsyncSyllableClient:
     """
 
     sessions: Sessions
+    session_labels: SessionLabels
+    session_debug: SessionDebug
     converter: MsgspecJsonConverter
     """Every response is decoded by it."""
     _clock: ClassVar[Clock] = SYSTEM_CLOCK
@@ -180,6 +182,8 @@ class AsyncSyllableClient:
         self._transport = transport
         self.converter = converter
         self.sessions = Sessions(transport, converter)
+        self.session_labels = SessionLabels(transport, converter)
+        self.session_debug = SessionDebug(transport, converter)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self._transport.base} api_key='***'>"

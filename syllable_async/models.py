@@ -8,6 +8,8 @@ quotes a patient, so that hidden and absent differ.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, Self
@@ -15,15 +17,24 @@ from typing import Any, Self
 import attrs
 
 __all__ = [
+    "DialogMessage",
+    "DialogRole",
+    "DialogToolCall",
     "InspectLatencyResponse",
     "InvalidRow",
     "LatencyCategory",
     "LatencyEntry",
     "LatencyUnitType",
     "ListResponseSession",
+    "ListResponseSessionLabel",
     "OrderByDirection",
     "Session",
     "SessionAction",
+    "SessionData",
+    "SessionLabel",
+    "SessionLabelCreate",
+    "SessionLabelProperties",
+    "SessionMessage",
     "SessionProperties",
     "SessionRecordingResponse",
     "SessionSummaryResponse",
@@ -33,6 +44,7 @@ __all__ = [
     "SummaryEntry",
     "TimelineEvent",
     "TimelineEventKind",
+    "ToolResultData",
     "TranscriptConfidence",
     "TranscriptWordConfidence",
 ]
@@ -80,6 +92,19 @@ class SessionProperties(_OpenEnum):
     IS_TEST = "is_test"
 
 
+class SessionLabelProperties(_OpenEnum):
+    """Fields of a label that the list can filter by, order by and be cut down to."""
+
+    TIMESTAMP = "timestamp"
+    SESSION_ID = "session_id"
+    TYPE = "type"
+    CODE = "code"
+    USER_EMAIL = "user_email"
+    ISSUE_CATEGORIES = "issue_categories"
+    SESSION_ID_LIST = "session_id_list"
+    """A filter alone: several session ids in one value, separated by commas."""
+
+
 class OrderByDirection(_OpenEnum):
     """Direction of `order_by`."""
 
@@ -113,6 +138,13 @@ class TimelineEventKind(_OpenEnum):
     TRANSCRIPT = "transcript"
     TOOL = "tool"
     LATENCY = "latency"
+
+
+class DialogRole(_OpenEnum):
+    """Who speaks in a message of the debug data."""
+
+    AGENT = "agent"
+    USER = "user"
 
 
 def _aware(model: Any, name: str) -> None:
@@ -287,6 +319,52 @@ class SessionTranscriptionResponse:
     actions: tuple[SessionAction, ...] = attrs.field(repr=_hidden)
     transcript_complete: bool = False
 
+    def to_text(self, *, start: datetime | None = None, tools: bool = False) -> str:
+        """The transcript as lines to read, oldest first: `00:07 user: I need to move my appointment.`.
+
+        Each message is one line: its time since the start as minutes and seconds (`1:02:03` from an hour on), who said
+        it, and its text with line breaks made spaces. The text quotes the patient.
+
+        Args:
+            start: when the session began, an aware datetime, such as `Session.timestamp`. None: the earliest timestamp
+                of the transcript, for a transcript does not say when its session began.
+            tools: show the uses of tools too, in brackets: `00:12 [find_slots {"day": 3} -> {"found": true}]`.
+
+        Raises:
+            ValueError: `start` has no time zone.
+        """
+        if start is not None and start.utcoffset() is None:
+            raise ValueError("start has no time zone; it must be aware, for example Session.timestamp")
+        lines = [(said.timestamp, _line_of_text(said)) for said in self.transcription]
+        if tools:
+            lines += [(used.timestamp, _line_of_action(used)) for used in self.actions]
+        lines.sort(key=lambda line: line[0])  # stable: what happened at one moment keeps the server's order
+        moments = [said.timestamp for said in self.transcription] + [used.timestamp for used in self.actions]
+        begin = start or min(moments, default=None)
+        return "\n".join([f"{_offset(moment, begin or moment)} {line}" for moment, line in lines])
+
+
+def _line_of_text(said: SessionText) -> str:
+    return f"{said.source or 'unknown'}: {_one_line(said.text)}".rstrip()
+
+
+def _line_of_action(used: SessionAction) -> str:
+    outcome = f"error {_one_line(used.tool_error)}" if used.tool_error else _one_line(used.tool_result)
+    call = f"{used.tool_name or 'unknown tool'} {_one_line(used.tool_request)}".rstrip()
+    return f"[{call} -> {outcome}]" if outcome else f"[{call}]"
+
+
+def _one_line(text: str | None) -> str:
+    return " ".join((text or "").splitlines())
+
+
+def _offset(moment: datetime, start: datetime) -> str:
+    """Whole seconds since the start; below zero where the clocks of the call and its transcript disagree."""
+    seconds = math.floor((moment - start).total_seconds())
+    minutes, rest = divmod(abs(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{'-' if seconds < 0 else ''}{f'{hours}:' if hours else ''}{minutes:02d}:{rest:02d}"
+
 
 @attrs.frozen(kw_only=True)
 class LatencyEntry:
@@ -359,3 +437,154 @@ class SessionTimelineResponse:
 
     def __attrs_post_init__(self) -> None:
         _aware(self, "session_start")
+
+
+def _check_text(_: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
+    """Refuse what is no text, or text that UTF-8 cannot carry; the value is not shown."""
+    if not isinstance(value, str):
+        raise TypeError(f"{attribute.name} must be a str, not {type(value).__name__}")
+    if not _is_encodable(value):
+        raise ValueError(f"{attribute.name} must not hold lone surrogates")
+
+
+def _check_optional_text(model: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
+    if value is not None:
+        _check_text(model, attribute, value)
+
+
+def _check_texts(model: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
+    for text in value or ():
+        _check_text(model, attribute, text)
+
+
+def _is_encodable(text: str) -> bool:
+    return not any("\ud800" <= char <= "\udfff" for char in text)
+
+
+def _session_number(value: int | str) -> int:
+    """A session's id as the number that a label wants: `Session.session_id` writes it as text."""
+    if isinstance(value, bool) or not isinstance(value, int | str):
+        raise TypeError(f"session_id must be an int or its digits as a str, not {type(value).__name__}")
+    is_number = value.isascii() and value.isdecimal() and len(value) < 20 if isinstance(value, str) else value >= 0
+    if not is_number or int(value) >= 2**63:
+        raise ValueError("session_id must be a number from 0 on, below 2 ** 63, or its digits as a str")
+    return int(value)
+
+
+def _texts(values: Iterable[str] | None) -> tuple[str, ...] | None:
+    """Several texts as a tuple. A single str is refused: its letters were not meant."""
+    if values is None:
+        return None
+    if isinstance(values, str | bytes) or not isinstance(values, Iterable):
+        raise TypeError(f"issue_categories must be a list of str, not a {type(values).__name__}")
+    return tuple(values)
+
+
+@attrs.frozen(kw_only=True)
+class SessionLabelCreate:
+    """A label to be made by `client.session_labels.create`. It can never be changed or removed.
+
+    Attributes:
+        session_id: of the session, an int or its digits as a str, as `Session.session_id` has them.
+        type: `"auto-rating"` or `"human-rating"`.
+        code: `"GOOD"`, `"OK"`, `"BAD"` or `"N/A"`.
+        user_email: of the person who judges.
+        comments: more details.
+        issue_categories: what went wrong in the session.
+
+    Raises:
+        TypeError: a required field that is not given, or a value of another type.
+        ValueError: a `session_id` that is no number, or text that is no Unicode. Values are not shown.
+    """
+
+    session_id: int = attrs.field(converter=_session_number)
+    type: str = attrs.field(validator=_check_text)
+    code: str = attrs.field(validator=_check_text)
+    user_email: str = attrs.field(validator=_check_text, repr=_hidden)
+    comments: str | None = attrs.field(default=None, validator=_check_optional_text, repr=_hidden)
+    issue_categories: tuple[str, ...] | None = attrs.field(
+        default=None, converter=_texts, validator=_check_texts, repr=_hidden
+    )
+
+
+@attrs.frozen(kw_only=True)
+class SessionLabel:
+    """A judgement on a session: its quality, and what went wrong in it."""
+
+    id: int
+    """Of the label."""
+    session_id: int
+    """Of the session; `Session.session_id` has the same number as text."""
+    type: str
+    """`"auto-rating"` or `"human-rating"`."""
+    code: str
+    """`"GOOD"`, `"OK"`, `"BAD"` or `"N/A"`."""
+    user_email: str = attrs.field(repr=_hidden)
+    """Of the person who made the label."""
+    timestamp: str
+    """When the label was made. The API promises a text; its examples are ISO 8601."""
+    comments: str | None = attrs.field(default=None, repr=_hidden)
+    issue_categories: tuple[str, ...] | None = attrs.field(default=None, repr=_hidden)
+
+
+@attrs.frozen(kw_only=True)
+class ListResponseSessionLabel:
+    """One page of labels."""
+
+    items: tuple[SessionLabel, ...]
+    page: int
+    """0-based."""
+    page_size: int
+    total_pages: int | None = None
+    total_count: int | None = None
+
+
+@attrs.frozen(kw_only=True)
+class DialogMessage:
+    """What was said in a message."""
+
+    text: str = attrs.field(repr=_hidden)
+
+
+@attrs.frozen(kw_only=True)
+class DialogToolCall(_Stamped):
+    """One call of a tool by the agent. Arguments and results are JSON of any kind: dicts, lists, texts, numbers."""
+
+    tool_call_id: str
+    """For `client.session_debug.get_tool_result`."""
+    tool_name: str
+    tool_arguments: Any = attrs.field(repr=_hidden)
+    tool_result: Any = attrs.field(repr=_hidden)
+    """None unless the tool is set to hand its result on."""
+    timestamp: datetime
+    display_result: Any = attrs.field(default=None, repr=_hidden)
+    """The result as it is shown to people."""
+
+
+@attrs.frozen(kw_only=True)
+class SessionMessage(_Stamped):
+    """One message of a session, and the tools that were called for it."""
+
+    role: DialogRole
+    dialog: DialogMessage
+    tool_calls: tuple[DialogToolCall, ...]
+    timestamp: datetime
+
+
+@attrs.frozen(kw_only=True)
+class SessionData:
+    """A session's debug data: every message with its calls of tools."""
+
+    session_id: int
+    source: str = attrs.field(repr=_hidden)
+    target: str = attrs.field(repr=_hidden)
+    is_test: bool
+    messages: tuple[SessionMessage, ...] = attrs.field(repr=_hidden)
+
+
+@attrs.frozen(kw_only=True)
+class ToolResultData:
+    """The whole result of one call of a tool, JSON of any kind."""
+
+    tool_name: str
+    tool_result: Any = attrs.field(repr=_hidden)

@@ -52,7 +52,7 @@ ORDERS = {  # each room's files from left to right: those on the left import non
         ["transport"],
         ["streaming"],
     ],
-    "_endpoints": [["sessions"]],
+    "_endpoints": [["endpoint"], ["sessions", "session_labels", "session_debug"]],
 }
 FACES = {  # what leaves a room
     "_decoding": "Converter check_converter check_invalid_row_hook decode decode_page make_converter to_dict to_json",
@@ -61,7 +61,7 @@ FACES = {  # what leaves a room
     "_recordings": "Opener RecordingStream SavedRecording recording_stem",
     "_http": """ApiKey Body ConnectionPool Gates PoolLimits RecordingRequest Transport build_request check_base_url
         check_headers encode_path_segment plain_headers request_id""",
-    "_endpoints": "Sessions",
+    "_endpoints": "SessionDebug SessionLabels Sessions",
 }
 OTHERS = {  # packages of others, and the only places that may import them
     "aiohttp": {"_http", "_client"},
@@ -235,4 +235,6 @@ Session SessionAction SessionProperties SessionRecordingResponse SessionSummaryR
 SessionTimelineResponse SessionTranscriptionResponse Sessions SummaryEntry SyllableConnectionError SyllableError
 SyllableTimeoutError TimeWindow TimelineEvent TimelineEventKind TranscriptConfidence TranscriptWordConfidence
 UntrustedRecordingURLError ValidationError __version__ decode make_converter to_dict to_json
+DialogMessage DialogRole DialogToolCall ListResponseSessionLabel SessionData SessionDebug SessionLabel
+SessionLabelCreate SessionLabelProperties SessionLabels SessionMessage ToolResultData
 """

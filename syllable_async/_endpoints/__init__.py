@@ -1,5 +1,7 @@
 """The endpoints of the API, and every path of it, once."""
 
+from .session_debug import SessionDebug
+from .session_labels import SessionLabels
 from .sessions import Sessions
 
-__all__ = ["Sessions"]
+__all__ = ["SessionDebug", "SessionLabels", "Sessions"]

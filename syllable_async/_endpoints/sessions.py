@@ -10,8 +10,8 @@ from typing import TypeVar, cast
 
 import attrs
 
-from .._decoding import Converter, check_invalid_row_hook, decode, decode_page, to_json
-from .._http import RecordingRequest, Transport, encode_path_segment
+from .._decoding import check_invalid_row_hook, decode, decode_page, to_json
+from .._http import RecordingRequest, encode_path_segment
 from .._messages import Request
 from .._pagination import ListQuery, Pager, WindowIterator, windows
 from .._recordings import Opener, RecordingStream, recording_stem
@@ -30,6 +30,7 @@ from ..models import (
     SessionTimelineResponse,
     SessionTranscriptionResponse,
 )
+from .endpoint import Endpoint
 
 T = TypeVar("T")
 
@@ -43,17 +44,13 @@ _RECORDING_URLS = "/api/v1/sessions/recording/{session_id}"
 _RECORDING_STREAM = "/api/v1/sessions/recording/stream"
 
 
-class Sessions:
+class Sessions(Endpoint):
     """The sessions of one organisation; `client.sessions`.
 
     Every call takes `retries=`, a `RetryPolicy` or tenacity `AsyncRetrying` in place of the client's, and raises the
     errors under `SyllableError`: `APIError` for what the API refused, `SyllableConnectionError` where no whole answer
     came, `ResponseValidationError` where it does not fit. Wrong arguments are refused before anything is sent.
     """
-
-    def __init__(self, transport: Transport, converter: Converter) -> None:
-        self._transport = transport
-        self._converter = converter
 
     def list(
         self,
@@ -233,10 +230,6 @@ class Sessions:
             for index, request in enumerate(requests)
         )
 
-    def _with_policy(self, retries: Retries) -> Sessions:
-        """The same with another policy; None: this one."""
-        return self if retries is None else Sessions(self._transport.with_policy(retries), self._converter)
-
     def _stream(
         self, request: RecordingRequest, name: str, renew: Callable[[], Awaitable[Opener]] | None = None
     ) -> RecordingStream:
@@ -268,11 +261,6 @@ class Sessions:
 
     def _recording_request(self, url: str, call: CallState, allow_hosts: Collection[str]) -> RecordingRequest:
         return RecordingRequest.from_url(self._transport, _RECORDING_STREAM, url, call, allow_hosts)
-
-    async def _fetch(self, request: Request, cls: type[T]) -> T:
-        """Send a request, and decode its response."""
-        response = await self._transport.send(request)
-        return decode(response.body, cls, self._converter)
 
 
 class _Once:

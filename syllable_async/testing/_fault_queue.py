@@ -263,7 +263,9 @@ class FaultQueue:
 
         The routes: `"*"`, `"sessions.list"`, `"sessions.get_by_id"`, `"sessions.get_full_summary"`,
         `"sessions.get_transcript"`, `"sessions.get_latency"`, `"sessions.get_timeline"`,
-        `"sessions.generate_recording_urls"`, `"sessions.stream_recording"`, and `"storage.download"` for the signed
+        `"sessions.generate_recording_urls"`, `"sessions.stream_recording"`, `"session_labels.list"`,
+        `"session_labels.get_by_id"`, `"session_labels.create"`, `"session_debug.get_by_sid"`,
+        `"session_debug.get_by_session_id"`, `"session_debug.get_tool_result"`, and `"storage.download"` for the signed
         URLs of `recording_urls="signed"`.
 
         Args:

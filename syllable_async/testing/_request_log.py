@@ -19,6 +19,12 @@ Operation = Literal[
     "sessions.get_timeline",
     "sessions.generate_recording_urls",
     "sessions.stream_recording",
+    "session_labels.list",
+    "session_labels.get_by_id",
+    "session_labels.create",
+    "session_debug.get_by_sid",
+    "session_debug.get_by_session_id",
+    "session_debug.get_tool_result",
     "storage.download",
 ]
 """What a request can mean: the names of our methods, and the download of a signed URL from the storage host."""
@@ -42,6 +48,8 @@ class LoggedRequest:
     """None where no route fits."""
     key_sent: bool
     """Whether a key came along, right or wrong."""
+    body: bytes = field(default=b"", repr=False)
+    """Of the request."""
     status: int | None = None
     """None while the answer is under way, and where none was sent."""
     answer_headers: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)

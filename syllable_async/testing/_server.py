@@ -105,6 +105,8 @@ class FakeSyllable:
         faults: what goes wrong, by route: `"*"` (every request), `"sessions.list"`, `"sessions.get_by_id"`,
             `"sessions.get_full_summary"`, `"sessions.get_transcript"`, `"sessions.get_latency"`,
             `"sessions.get_timeline"`, `"sessions.generate_recording_urls"`, `"sessions.stream_recording"`,
+            `"session_labels.list"`, `"session_labels.get_by_id"`, `"session_labels.create"`,
+            `"session_debug.get_by_sid"`, `"session_debug.get_by_session_id"`, `"session_debug.get_tool_result"`,
             `"storage.download"` (signed URLs). `help(syllable_async.testing.faults)` lists the faults.
 
     Raises:
@@ -237,6 +239,8 @@ class FakeSyllable:
                   not given are empty, fields that may be null are null; `timeline` follows from the transcript and the
                   latency unless it is given;
                 - `recordings`: a list of bytes;
+                - `labels`: a list of dicts with the fields of a label but `session_id`; what is not given is made up,
+                  and the last one's id is the session's `session_label_id`. The session's id must be a number;
                 - `complete_after`: how often the transcript must be read before it is complete;
                 - `listed_after`: seconds from its begin until the list shows it, by `now`; `math.inf`: never.
 
@@ -322,6 +326,8 @@ class FakeSyllable:
         entry = log_entry(request, call, self._clock())
         self.requests.append(entry)
         try:
+            if request.can_read_body:
+                entry.body = call.body = await request.read()
             turn = self.faults.take(call)
             if turn is None:
                 return write_plain(self._app.respond(call), entry)

@@ -11,7 +11,9 @@ Hooks of your own go into a `Fault`, and a `FaultQueue` takes both.
 
 Routes: `"*"` (every request), `"sessions.list"`, `"sessions.get_by_id"`, `"sessions.get_full_summary"`,
 `"sessions.get_transcript"`, `"sessions.get_latency"`, `"sessions.get_timeline"`,
-`"sessions.generate_recording_urls"`, `"sessions.stream_recording"`, `"storage.download"` (signed URLs).
+`"sessions.generate_recording_urls"`, `"sessions.stream_recording"`, `"session_labels.list"`,
+`"session_labels.get_by_id"`, `"session_labels.create"`, `"session_debug.get_by_sid"`,
+`"session_debug.get_by_session_id"`, `"session_debug.get_tool_result"`, `"storage.download"` (signed URLs).
 
 A fault that could not be applied was not met, and `pending` says why. Wrong arguments raise `TypeError` or
 `ValueError`.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from enum import Enum
@@ -14,7 +16,7 @@ from pydantic import BaseModel
 from syllable_sdk import errors as vendor_errors
 from syllable_sdk import models as vendor_models
 
-from syllable_async import AsyncSyllableClient, AuthenticationError, HTTPValidationError
+from syllable_async import AsyncSyllableClient, AuthenticationError, HTTPValidationError, SessionLabelCreate
 from syllable_async.testing import FakeSyllable, faults
 
 
@@ -138,6 +140,85 @@ async def test_recordings_are_the_same(
     data = b"".join([chunk async for chunk in client.sessions.stream_recording(token)])
     assert data == await theirs.aread()
     assert data == server.recordings(session_id)[0]
+
+
+LABEL_FILTERS: list[dict[str, Any]] = [
+    {},
+    {"page": 1, "limit": 2},
+    {"search_fields": ["session_id_list"], "search_field_values": ["824,825"]},
+    {"search_fields": ["session_id", "code"], "search_field_values": ["824", "BAD"]},
+    {"search_fields": ["type", "user_email"], "search_field_values": ["human-rating", "reviewer@example.com"]},
+    {"search_fields": ["issue_categories"], "search_field_values": ["Too slow"]},
+    {"order_by": "code", "order_by_direction": "desc", "fields": ["code", "issue_categories"]},
+    {"start_datetime": "2026-01-01T00:00:00Z", "end_datetime": "2027-01-01T00:00:00+02:00"},
+]
+
+
+def in_their_words(arguments: dict[str, Any]) -> dict[str, Any]:
+    """The same arguments with the vendor's enumerations."""
+    found, label = dict(arguments), vendor_models.SessionLabelProperties
+    found.update({name: [label(it) for it in found[name]] for name in ("search_fields", "fields") if name in found})
+    if "order_by" in found:
+        found["order_by"] = label(found["order_by"])
+        found["order_by_direction"] = vendor_models.OrderByDirection(found["order_by_direction"])
+    return found
+
+
+async def theirs(sync: bool, group: Any, operation: str, **arguments: Any) -> Any:
+    """An operation of the vendor's, by its sync method (in a thread, for the server runs in this loop) or its twin."""
+    if sync:
+        return await asyncio.to_thread(getattr(group, operation), **arguments)
+    return await getattr(group, f"{operation}_async")(**arguments)
+
+
+@pytest.fixture(params=[True, False], ids=["sync", "async"])
+def sync(request: pytest.FixtureRequest) -> bool:
+    return bool(request.param)
+
+
+async def test_labels_are_the_same(
+    client: AsyncSyllableClient, vendor: syllable_sdk.SyllableSDK, server: FakeSyllable, sync: bool
+) -> None:
+    server.add_session(session_id="824", labels=[{"code": "BAD", "comments": "c", "issue_categories": ["Too slow"]}])
+    server.add_session(session_id="825", labels=[{}, {"issue_categories": None}])
+    for session_id in (824, "825"):
+        made = await client.session_labels.create(
+            SessionLabelCreate(session_id=session_id, type="human-rating", code="OK", user_email="a@example.com")
+        )
+        assert_same(made, await theirs(sync, vendor.session_labels, "get_by_id", session_label_id=made.id))
+    asked = {"session_id": 825, "type": "auto-rating", "code": "N/A", "user_email": "b@example.com", "comments": "ü"}
+    made_by_them = await theirs(sync, vendor.session_labels, "create", request=asked)
+    assert_same(await client.session_labels.get_by_id(made_by_them.id), made_by_them)
+    assert_same(await client.session_labels.get_by_id(str(made_by_them.id)), made_by_them)
+    for filters in LABEL_FILTERS:
+        ours = await client.session_labels.list(**filters)
+        assert_same(ours, await theirs(sync, vendor.session_labels, "list", **in_their_words(filters)))
+        assert ours.items
+    sent = [json.loads(entry.body) for entry in server.requests.to("session_labels.create")]
+    assert sent[2] == asked
+    assert set(sent[0]) == {"session_id", "type", "code", "user_email"}
+
+
+async def test_debug_data_is_the_same(
+    client: AsyncSyllableClient, vendor: syllable_sdk.SyllableSDK, server: FakeSyllable, sync: bool
+) -> None:
+    results = 0
+    for session_id in server.sessions[:12]:
+        data = await client.session_debug.get_by_session_id(session_id)
+        debug = vendor.session_debug
+        assert_same(data, await theirs(sync, debug, "get_session_data_by_session_id", session_id=int(session_id)))
+        row = server.session(session_id)
+        if row["channel_manager_sid"] is not None:
+            sid = {name: str(row[name]) for name in ("channel_manager_service", "channel_manager_sid")}
+            assert data == await client.session_debug.get_by_sid(*sid.values())
+            assert_same(data, await theirs(sync, debug, "get_session_data_by_sid", **sid))
+        for call in (call for message in data.messages for call in message.tool_calls):
+            results += 1
+            result = await client.session_debug.get_tool_result(data.session_id, call.tool_call_id)
+            place = {"session_id": data.session_id, "tool_call_id": call.tool_call_id}
+            assert_same(result, await theirs(sync, debug, "get_session_tool_call_result_by_id", **place))
+            assert result.tool_result == call.tool_result
+    assert results
 
 
 async def test_a_422_says_the_same(client: AsyncSyllableClient, vendor: syllable_sdk.SyllableSDK) -> None:

@@ -28,6 +28,9 @@ REPLIES: dict[str, tuple[Any, Any]] = {
         "SessionTranscriptionResponse",
         "InspectLatencyResponse",
         "SessionTimelineResponse",
+        "ListResponseSessionLabel",
+        "SessionData",
+        "ToolResultData",
     )
 }
 # What only one of the two accepts: our refusal, or the vendor's, and why it stays so. Ten at the most.
@@ -82,6 +85,8 @@ def bodies(schema: dict[str, Any], root: dict[str, Any]) -> st.SearchStrategy[An
         return st.sampled_from(schema["enum"])
     if schema.get("format") == "date-time":
         return MOMENTS | DRIFTED_MOMENTS
+    if "type" not in schema:
+        return WRONG  # JSON of any kind
     if schema["type"] == "array":
         return st.lists(bodies(schema["items"], root), max_size=2)
     if schema["type"] != "object":

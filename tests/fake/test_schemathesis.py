@@ -21,6 +21,11 @@ from tests.fake.vendor_document import STREAM, document
 SHARED = Path(__file__).parents[3] / "shared" / "wire" / "openapi-sessions.json"
 schemathesis: Any = import_module("schemathesis")  # half of its types are unknown to type checkers
 conformance: Any = import_module("schemathesis.specs.openapi.checks")
+NOON = "2026-02-03T12:00:00Z"
+SEEDED: dict[str, Any] = {
+    "session_id": 7, "session_label_id": 70, "channel_manager_service": "hedy", "channel_manager_sid": "CA7"
+}  # fmt: skip
+"""What stands in the place of path parameters, so that there is something to be found."""
 CHECKS = [
     import_module("schemathesis.checks").not_a_server_error,
     conformance.response_schema_conformance,
@@ -29,10 +34,8 @@ CHECKS = [
 
 
 def published() -> Any:
-    """The vendor's own document, without labels and debugging."""
-    found = json.loads(SHARED.read_text())
-    found["paths"] = {path: item for path, item in found["paths"].items() if path.startswith("/api/v1/sessions/")}
-    return found
+    """The vendor's own document."""
+    return json.loads(SHARED.read_text())
 
 
 # One document is enough for every run: the published one where it lies beside the checkout.
@@ -45,6 +48,16 @@ DOCUMENTS = [
 @pytest.fixture(scope="module")
 def server() -> Iterator[FakeSyllable]:
     with FakeSyllable(sessions=40, seed=5) as running:
+        sid = {name: SEEDED[name] for name in ("channel_manager_service", "channel_manager_sid")}
+        action = {"timestamp": NOON, "tool_name": "lookup", "tool_result": "{}"}
+        said = {"timestamp": NOON, "source": "agent", "text": "Hello"}
+        transcript = {"transcription": [said], "actions": [action]}
+        session_id = str(SEEDED["session_id"])
+        label = {"id": SEEDED["session_label_id"]}
+        running.add_session(session_id=session_id, timestamp=NOON, labels=[label], transcript=transcript, **sid)
+        key, root = {"Syllable-API-Key": running.api_key}, f"{running.url}/api/v1/session_debug/session_id"
+        data = httpx.get(f"{root}/{session_id}", headers=key).json()
+        SEEDED["tool_call_id"] = data["messages"][0]["tool_calls"][0]["tool_call_id"]
         yield running
 
 
@@ -66,8 +79,10 @@ class Judge:
         self.statuses: list[int] = []
 
     def send(self, case: Any, *, known: bool) -> None:
-        if known and "session_id" in case.path_parameters:
-            case.path_parameters["session_id"] = self._server.sessions[0]
+        if known:
+            case.path_parameters.update({name: SEEDED[name] for name in case.path_parameters})
+            if isinstance(case.body, dict):
+                case.body["session_id"] = SEEDED["session_id"]
         if known and case.path == STREAM:
             case.query["token"] = self._token
         headers = {"Syllable-API-Key": self._server.api_key}
@@ -83,22 +98,23 @@ class Judge:
 def test_generated_requests_get_described_replies(
     described: Callable[[], Any], examples: int, server: FakeSyllable, token: str
 ) -> None:
-    """`examples` for each of eight operations and two kinds: 192 requests in every run, 640 in the long one."""
+    """`examples` for each of fourteen operations and two kinds: 896 requests in every run, 1,120 in the long one."""
     schema = schemathesis.openapi.from_dict(described())
     operations = [result.ok() for result in schema.get_all_operations()]
-    assert len(operations) == 8
+    assert len(operations) == 14
     modes = schemathesis.GenerationMode
     total = 0
     for operation in operations:
         judge = Judge(server, token)
         drive(judge, operation.as_strategy(generation_mode=modes.POSITIVE), examples, known=True)
-        # Whatever text stands in a path, it is a session id: nothing there can be wrong.
-        mode = modes.POSITIVE if "{" in operation.path else modes.NEGATIVE
+        # Whatever text stands in these paths, it is an id: nothing there can be wrong.
+        any_text = "{" in operation.path and ("/sessions/" in operation.path or "/sid/" in operation.path)
+        mode = modes.POSITIVE if any_text else modes.NEGATIVE
         drive(judge, operation.as_strategy(generation_mode=mode), examples, known=False)
         judge.close()
         assert 200 in judge.statuses
         total += len(judge.statuses)
-    assert total == examples * 16
+    assert total == examples * 28
 
 
 def drive(judge: Judge, strategy: st.SearchStrategy[Any], examples: int, *, known: bool) -> None:

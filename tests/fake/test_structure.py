@@ -28,13 +28,16 @@ INSIDE: dict[str, list[set[str]]] = {
     "_data": [
         {"seeded", "query", "audio"},
         {"documents", "conversations"},
+        {"debug"},
         {"store"},
-        {"replica"},
+        {"replica", "labels"},
         {"__init__"},
     ],
     "_api": [
         {"response", "routes", "settings"},
         {"query_params", "range_requests", "recordings"},
+        {"request_body"},
+        {"label_handlers", "debug_handlers"},
         {"handlers"},
         {"app"},
         {"__init__"},

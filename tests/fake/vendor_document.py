@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from pydantic import TypeAdapter
 from syllable_sdk import errors, models
 
 ROOT = "/api/v1/sessions"
+LABELS = "/api/v1/session_labels"
+DEBUG = "/api/v1/session_debug"
 REPLIES: dict[tuple[str, str], type[Any]] = {
     ("get", f"{ROOT}/"): models.ListResponseSession,
     ("get", f"{ROOT}/{{session_id}}"): models.Session,
@@ -16,7 +19,14 @@ REPLIES: dict[tuple[str, str], type[Any]] = {
     ("get", f"{ROOT}/latency/{{session_id}}"): models.InspectLatencyResponse,
     ("get", f"{ROOT}/timeline/{{session_id}}"): models.SessionTimelineResponse,
     ("post", f"{ROOT}/recording/{{session_id}}"): models.SessionRecordingResponse,
+    ("get", f"{LABELS}/{{session_label_id}}"): models.SessionLabel,
+    ("post", f"{LABELS}/"): models.SessionLabel,
+    ("get", f"{LABELS}/"): models.ListResponseSessionLabel,
+    ("get", f"{DEBUG}/sid/{{channel_manager_service}}/{{channel_manager_sid}}"): models.SessionData,
+    ("get", f"{DEBUG}/session_id/{{session_id}}"): models.SessionData,
+    ("get", f"{DEBUG}/tool_result/{{session_id}}/{{tool_call_id}}"): models.ToolResultData,
 }
+QUERIES = {f"{ROOT}/": models.SessionsListRequest, f"{LABELS}/": models.SessionLabelsListRequest}
 STREAM = f"{ROOT}/recording/stream"
 
 Schema = dict[str, Any]
@@ -40,10 +50,12 @@ def document() -> Schema:
     components: dict[str, Schema] = {}
     paths: dict[str, Schema] = {}
     for (method, path), model in REPLIES.items():
-        parameters = [_parameter("session_id", "path", {"type": "string"})] if "{" in path else _query(components)
-        paths.setdefault(path, {})[method] = _operation(
-            parameters, "application/json", _hoisted(model, components), components
-        )
+        parameters = _segments(path) if "{" in path or method == "post" else _query(path, components)
+        operation = _operation(parameters, "application/json", _hoisted(model, components), components)
+        if path == f"{LABELS}/" and method == "post":
+            schema = _hoisted(models.SessionLabelCreate, components)
+            operation["requestBody"] = {"required": True, "content": {"application/json": {"schema": schema}}}
+        paths.setdefault(path, {})[method] = operation
     token = _parameter("token", "query", {"type": "string"})
     binary = {"type": "string", "format": "binary"}
     paths[STREAM] = {"get": _operation([token], "application/octet-stream", binary, components)}
@@ -74,8 +86,15 @@ def _parameter(name: str, place: str, schema: Schema) -> Schema:
     return {"name": name, "in": place, "required": place == "path" or name == "token", "schema": schema}
 
 
-def _query(components: dict[str, Schema]) -> list[Schema]:
-    schema = _hoisted(models.SessionsListRequest, components)
+def _segments(path: str) -> list[Schema]:
+    """What stands in a path; ids are numbers but for sessions."""
+    numbers = set() if path.startswith(ROOT) else {"session_id", "session_label_id"}
+    names = re.findall(r"{(\w+)}", path)
+    return [_parameter(name, "path", {"type": "integer" if name in numbers else "string"}) for name in names]
+
+
+def _query(path: str, components: dict[str, Schema]) -> list[Schema]:
+    schema = _hoisted(QUERIES[path], components)
     return [
         _parameter(name, "query", {key: value for key, value in part.items() if key != "default"})
         for name, part in schema["properties"].items()

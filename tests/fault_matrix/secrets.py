@@ -15,9 +15,10 @@ KEY = "canary-key-2f61c0"
 NEWER_KEY = "canary-key-newer-77ab"
 TOKEN = "canary-token-9d04e1"
 SESSION_ID = "canary-session-5b7e33"
+SESSION_NUMBER = "77319046550127"
 PATIENT = "canary-patient-has-measles"
 
-EVERYWHERE = (KEY, NEWER_KEY, TOKEN, SESSION_ID, PATIENT)
+EVERYWHERE = (KEY, NEWER_KEY, TOKEN, SESSION_ID, SESSION_NUMBER, PATIENT)
 IN_LOCALS = (KEY, NEWER_KEY, TOKEN, PATIENT)
 """Not to be seen even by a reporter that prints the local variables of every frame of a traceback."""
 

@@ -26,6 +26,7 @@ class FakeApp:
         parse = parse_storage_request if storage else parse_request
         call = parse(request.method, request.raw_path, f"{scheme}://{host}" if host else own_origin)
         call.range, call.if_range = request.headers.get("Range"), request.headers.get("If-Range")
+        call.content_type = request.headers.get("Content-Type")
         call.key = request.headers.get(KEY_HEADER)
         call.expire_tokens = self._api.tokens.expire
         return call

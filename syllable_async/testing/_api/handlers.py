@@ -22,6 +22,8 @@ from .._data import (
     wav,
 )
 from .._json import encode_text, to_bytes
+from .debug_handlers import DebugHandlers
+from .label_handlers import LabelHandlers
 from .query_params import BadQueryError, UnprocessableError, read_list_query, read_token
 from .range_requests import ranged
 from .recordings import Tokens, arrange, recording_url, redeem_target, storage_refusal, storage_target
@@ -63,6 +65,10 @@ class API:
             "sessions.generate_recording_urls": self._mint,
             "sessions.stream_recording": self._stream,
             "storage.download": self._download,
+            **LabelHandlers(sessions, settings, seed, now, self._page).operations,
+            **DebugHandlers(
+                self._store, seed, find=self._find, row=self._row, conversation=self._conversation
+            ).operations,
         }
 
     def answer(self, call: Call) -> Answer:
@@ -151,13 +157,18 @@ class API:
 
     def _of_session(self, call: Call, show: Callable[[int], Any]) -> Answer:
         with self._store.lock:
-            index = self._store.find(call.session_id)
-            begun = index is not None and (not self._store.keeps_time or self._store.instant(index) <= self._instant())
-            if index is not None and begun:
+            index = self._find(call.session_id)
+            if index is not None:
                 return json_answer(show(index))
         if self._settings.refuse_sids and _SID.fullmatch(call.session_id):
             return error(400, "Invalid session_id")
         return error(404, "Session not found")
+
+    def _find(self, session_id: str) -> int | None:
+        """A session that has begun."""
+        index = self._store.find(session_id)
+        begun = index is not None and (not self._store.keeps_time or self._store.instant(index) <= self._instant())
+        return index if begun else None
 
     def _key(self, index: int, purpose: str) -> str:
         return f"{self._seed}/{purpose}/{index}"

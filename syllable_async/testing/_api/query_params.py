@@ -59,8 +59,9 @@ class BadQueryError(Exception):
 class QueryReader:
     """Reads parameters one by one and collects what is wrong with them, as FastAPI does."""
 
-    def __init__(self, params: Params) -> None:
+    def __init__(self, params: Params, place: str = "query") -> None:
         self._params = params
+        self._place = place
         self.errors: list[dict[str, Any]] = []
 
     def last(self, name: str) -> str | None:
@@ -74,7 +75,7 @@ class QueryReader:
         return [value for key, value in self._params if key == name]
 
     def add_error(self, kind: str, loc: Iterable[str | int], msg: str, value: object, **ctx: object) -> None:
-        complaint: dict[str, Any] = {"type": kind, "loc": ["query", *loc], "msg": msg, "input": value}
+        complaint: dict[str, Any] = {"type": kind, "loc": [self._place, *loc], "msg": msg, "input": value}
         if ctx:
             complaint["ctx"] = ctx
         self.errors.append(complaint)
@@ -83,20 +84,23 @@ class QueryReader:
         text = self.last(name)
         if text is None:
             return default
+        number = self.parse_integer(text, [name])
+        if number is not None and number < 0:
+            self.add_error("greater_than_equal", [name], "Input should be greater than or equal to 0", text, ge=0)
+        return default if number is None else number
+
+    def parse_integer(self, text: str, loc: list[str | int]) -> int | None:
         match = _INTEGER.fullmatch(text.strip(_WHITE_SPACE))
         if match is None:
             message = "Input should be a valid integer, unable to parse string as an integer"
-            self.add_error("int_parsing", [name], message, text)
-            return default
+            self.add_error("int_parsing", loc, message, text)
+            return None
         sign, digits = match[1], match[2].replace("_", "").lstrip("0")
         if len(digits) > _LONGEST_INTEGER:
             message = "Unable to parse input string as an integer, exceeded maximum size"
-            self.add_error("int_parsing_size", [name], message, text)
-            return default
-        number = int(f"{sign}{digits or 0}")
-        if number < 0:
-            self.add_error("greater_than_equal", [name], "Input should be greater than or equal to 0", text, ge=0)
-        return number
+            self.add_error("int_parsing_size", loc, message, text)
+            return None
+        return int(f"{sign}{digits or 0}")
 
     def choice(self, name: str, choices: tuple[str, ...]) -> str | None:
         text = self.last(name)
@@ -150,6 +154,15 @@ def read_list_query(params: Params, settings: Settings) -> ListQuery:
         end=_moment(reader, "end_datetime", settings.bounds_resolution),
         bounds=settings.bounds,
     )
+
+
+def read_id(text: str, name: str) -> int:
+    """A segment of the path that is a number; raises `UnprocessableError`."""
+    reader = QueryReader((), "path")
+    number = reader.parse_integer(text, [name])
+    if number is None:
+        raise UnprocessableError(reader.errors)
+    return number
 
 
 def read_token(params: Params) -> str:

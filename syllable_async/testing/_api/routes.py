@@ -11,6 +11,8 @@ from .._request_log import Operation
 
 ROOT = "/api/v1/sessions/"
 STREAM = "recording/stream"
+LABELS = "/api/v1/session_labels/"
+DEBUG = "/api/v1/session_debug/"
 BY_ID: dict[str, tuple[str, Operation]] = {
     "full-summary": ("GET", "sessions.get_full_summary"),
     "transcript": ("GET", "sessions.get_transcript"),
@@ -18,6 +20,14 @@ BY_ID: dict[str, tuple[str, Operation]] = {
     "timeline": ("GET", "sessions.get_timeline"),
     "recording": ("POST", "sessions.generate_recording_urls"),
 }
+
+DEBUG_BY: dict[str, tuple[Operation, int]] = {
+    "sid": ("session_debug.get_by_sid", 2),
+    "session_id": ("session_debug.get_by_session_id", 1),
+    "tool_result": ("session_debug.get_tool_result", 2),
+}
+"""The operation behind a prefix, and how many segments follow it."""
+_Candidate = tuple[str, Operation, tuple[str, ...]]
 
 
 @dataclass(slots=True)
@@ -31,9 +41,12 @@ class Call:
     origin: str
     """Scheme, host and port as the client wrote them."""
     operation: Operation | None = None
-    session_id: str = ""
+    segments: tuple[str, ...] = ()
+    """What stands in the path where the route has names."""
     range: str | None = None
     if_range: str | None = None
+    content_type: str | None = None
+    body: bytes = field(default=b"", repr=False)
     key: str | None = field(default=None, repr=False)
     """The API key that came along."""
     target: str = field(default="", repr=False)
@@ -45,6 +58,11 @@ class Call:
     allowed: str | None = None
     """The method that the first route of this path answers."""
 
+    @property
+    def session_id(self) -> str:
+        """The id in the path of an operation of `sessions`."""
+        return self.segments[0] if self.segments else ""
+
     def param(self, name: str) -> str | None:
         """The last value of a query parameter: the one that counts."""
         return dict(self.params).get(name)
@@ -53,9 +71,9 @@ class Call:
 def parse_request(method: str, target: str, origin: str = "") -> Call:
     """The call behind a method and a request target; `operation` is None where no route fits."""
     call = _unrouted_call(method, target, origin)
-    for wanted, operation, session_id in _candidates(call.path):
+    for wanted, operation, segments in _candidates(call.path):
         if wanted == method:
-            call.operation, call.session_id = operation, session_id
+            call.operation, call.segments = operation, segments
             break
         call.allowed = call.allowed or wanted
     return call
@@ -83,19 +101,35 @@ def slash_redirect(path: str) -> str | None:
     return quote(other, safe="/:%@!$&'()*+,;=~") if _candidates(other) else None
 
 
-def _candidates(path: str) -> list[tuple[str, Operation, str]]:
-    if not path.startswith(ROOT):
-        return []
-    rest = path[len(ROOT) :]
+def _candidates(path: str) -> list[_Candidate]:
+    for root, find in ((ROOT, _of_sessions), (LABELS, _of_labels), (DEBUG, _of_debug)):
+        if path.startswith(root):
+            return find(path[len(root) :])
+    return []
+
+
+def _of_sessions(rest: str) -> list[_Candidate]:
     if not rest:
-        return [("GET", "sessions.list", "")]
+        return [("GET", "sessions.list", ())]
     if "/" not in rest:
-        return [("GET", "sessions.get_by_id", rest)]
+        return [("GET", "sessions.get_by_id", (rest,))]
     prefix, _, session_id = rest.partition("/")
     entry = BY_ID.get(prefix)
-    found: list[tuple[str, Operation, str]] = []
+    found: list[_Candidate] = []
     if entry and session_id and "/" not in session_id:
-        found.append((*entry, session_id))
+        found.append((*entry, (session_id,)))
     if rest == STREAM:
-        found.append(("GET", "sessions.stream_recording", ""))
+        found.append(("GET", "sessions.stream_recording", ()))
     return found
+
+
+def _of_labels(rest: str) -> list[_Candidate]:
+    if not rest:
+        return [("POST", "session_labels.create", ()), ("GET", "session_labels.list", ())]
+    return [] if "/" in rest else [("GET", "session_labels.get_by_id", (rest,))]
+
+
+def _of_debug(rest: str) -> list[_Candidate]:
+    prefix, *segments = rest.split("/")
+    operation, count = DEBUG_BY.get(prefix, (None, 0))
+    return [("GET", operation, tuple(segments))] if operation and len(segments) == count and all(segments) else []

@@ -1,11 +1,12 @@
 """The data of one fake: sessions, what was said in them, and their recordings."""
 
-from . import conversations
+from . import conversations, debug
 from .audio import wav
 from .conversations import Conversation
+from .labels import Labels
 from .query import MICROSECONDS, Bounds, ListQuery, Resolution
 from .replica import Replica, ReplicatedStore
-from .seeded import VOICE, Row, instant_of
+from .seeded import VOICE, Row, instant_of, timestamp_text
 from .store import Listing, Store
 
 __all__ = [
@@ -13,6 +14,7 @@ __all__ = [
     "VOICE",
     "Bounds",
     "Conversation",
+    "Labels",
     "ListQuery",
     "Listing",
     "Replica",
@@ -21,6 +23,8 @@ __all__ = [
     "Row",
     "Store",
     "conversations",
+    "debug",
     "instant_of",
+    "timestamp_text",
     "wav",
 ]

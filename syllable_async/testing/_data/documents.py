@@ -140,3 +140,24 @@ transcript = _partial(
 )
 latency = _partial({"session_id": text, "timeline": list_of(_LATENCY), "summary": list_of(_SUM)})
 timeline = _partial({"session_id": text, "session_start": moment, "events": list_of(_EVENT)})
+_LABELS = list_of(
+    model(
+        {},
+        {
+            "type": text,
+            "code": text,
+            "user_email": text,
+            "comments": text,
+            "issue_categories": list_of(text),
+            "id": lambda value, place: integer(value, place, least=0),
+            "timestamp": moment,
+        },
+    )
+)
+_MADE_UP = {"type": "human-rating", "code": "GOOD", "user_email": "reviewer@example.com"}
+
+
+def labels(value: Any, place: str) -> list[dict[str, Any]]:
+    """Labels of one session; what must not be null is made up where it is not given, id and timestamp by the store."""
+    found: list[dict[str, Any]] = _LABELS(value, place)
+    return [{name: _MADE_UP.get(name) if part is None else part for name, part in label.items()} for label in found]

@@ -32,6 +32,8 @@ _TYPES: Final[dict[str, tuple[type, ...]]] = {
     "timestamp": (str, datetime),
 }
 _LONGEST = 4 * 3600.0
+_FIRST_LABEL = 10**9
+"""Seeded labels have smaller ids."""
 
 
 class Store:
@@ -56,6 +58,9 @@ class Store:
         """Whether a session can exist and not be listed yet."""
         self._columns: dict[str, list[Any]] = {}
         self._matches: dict[tuple[Any, ...], list[int]] = {}
+        self._next_label = _FIRST_LABEL
+        self.version = 0
+        """Another number after each write."""
         self.lock = RLock()
 
     # Reading
@@ -130,6 +135,17 @@ class Store:
         if index is None:
             raise KeyError(session_id)
         return index
+
+    def find_by_sid(self, service: str, sid: str) -> str | None:
+        """The id of the session with a channel's service and id."""
+        services, sids = self._column("channel_manager_service"), self._column("channel_manager_sid")
+        found = (index for index in self._order if sids[index] == sid and services[index] == service)
+        index = next(found, None)
+        return None if index is None else self.row(index)["session_id"]
+
+    def indices(self) -> Sequence[int]:
+        """The indices of all sessions, oldest first."""
+        return self._order
 
     def ids(self) -> tuple[str, ...]:
         """All ids, oldest session first."""
@@ -212,6 +228,7 @@ class Store:
             index = self._next
             fields, extras = _checked(values)
             row = {**self._rows.real(index), "timestamp": self._after_newest(), **fields}
+            self._number_labels(row, fields, extras)
             self._refuse_known(row["session_id"], index)
             self._next += 1
             for name, column in self._columns.items():
@@ -225,6 +242,7 @@ class Store:
             index = self.existing(session_id)
             fields, extras = _checked(values)
             row = {**self.row(index), **fields}
+            self._number_labels(row, fields, extras)
             self._refuse_known(row["session_id"], index)
             self._remove(index)
             self._put(index, row, extras)
@@ -237,6 +255,20 @@ class Store:
             self._deleted.add(index)
             self._changed.pop(index, None)
             self._extras.pop(index, None)
+
+    def _number_labels(self, row: Row, fields: Row, extras: dict[str, Any]) -> None:
+        """Give new labels their ids, and the session the last one's."""
+        labels: list[dict[str, Any]] | None = extras.get("labels")
+        if labels is None:
+            return
+        if labels and not (row["session_id"] or "").isdecimal():
+            raise ValueError("labels need a session_id that is a number")
+        for label in labels:
+            if label["id"] is None:
+                label["id"] = self._next_label
+                self._next_label += 1
+        if "session_label_id" not in fields:
+            row["session_label_id"] = str(labels[-1]["id"]) if labels else None
 
     def _refuse_known(self, session_id: str | None, index: int) -> None:
         if session_id is not None and self.find(session_id) not in {None, index}:
@@ -273,6 +305,7 @@ class Store:
 
     def _written(self) -> list[int]:
         """The order as a list that can be written to, with everything forgotten that was derived from it."""
+        self.version += 1
         self._matches.clear()
         if not isinstance(self._order, list):
             self._order = list(self._order)
@@ -281,7 +314,7 @@ class Store:
 
 def listed_part(values: Mapping[str, Any]) -> dict[str, Any]:
     """What of a session's values shows in the list."""
-    return {name: value for name, value in values.items() if name in FIELDS or name == "listed_after"}
+    return {name: value for name, value in values.items() if name in FIELDS or name in {"labels", "listed_after"}}
 
 
 def _checked(values: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -327,6 +360,7 @@ _DOCUMENTS: Final[dict[str, documents.Check]] = {
     "latency": documents.latency,
     "timeline": documents.timeline,
     "recordings": _recordings,
+    "labels": documents.labels,
     "complete_after": lambda value, place: integer(value, place, least=1),
     "listed_after": seconds,
 }
