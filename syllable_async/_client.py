@@ -75,7 +75,7 @@ _UNSET = _Unset.UNSET
 
 @attrs.frozen(kw_only=True)
 class RawResponse:
-    """A successful reply of `client.request`.
+    """A successful response to `client.request`.
 
     Attributes:
         status: the HTTP status.
@@ -221,13 +221,13 @@ class AsyncSyllableClient:
         if largest is None:
             raise TypeError("max_bytes must be an int, not None")
         request = build_request(method, segments, query, body, largest)
-        reply = await self._transport.send(request, retries)
+        response = await self._transport.send(request, retries)
         return RawResponse(
-            status=reply.status,
-            headers=plain_headers(reply.headers),
-            body=reply.body,
-            request_id=request_id(reply.headers),
-            attempts=reply.attempts,
+            status=response.status,
+            headers=plain_headers(response.headers),
+            body=response.body,
+            request_id=request_id(response.headers),
+            attempts=response.attempts,
             converter=self.converter,
         )
 
