@@ -17,7 +17,7 @@ from .._pagination import ListQuery, Pager, WindowIterator, windows
 from .._recordings import Opener, RecordingStream, recording_stem
 from .._retry import CallState, Retries
 from .._validators import non_negative_seconds
-from ..errors import PaginationError, RecordingError, SyllableError
+from ..errors import PaginationError, RecordingChangedError, SyllableError
 from ..models import (
     InspectLatencyResponse,
     InvalidRow,
@@ -221,14 +221,19 @@ class Sessions:
         Raises:
             UntrustedRecordingURLError: a URL that is neither the API's own nor https, or that carries a user name.
         """
-        sessions = self._with_policy(retries)
-        urls = (await sessions.generate_recording_urls(session_id)).recordings or ()
-        requests = [sessions._recording_request(url, CallState(), allow_hosts).traced() for url in urls]
+        return await self._with_policy(retries)._open_recordings(session_id, allow_hosts, counted=False)
+
+    async def _open_recordings(
+        self, session_id: str | int, allow_hosts: Collection[str], *, counted: bool
+    ) -> tuple[RecordingStream, ...]:
+        """A session's recordings; `counted`: whether how many there are stands in their names."""
+        urls = (await self.generate_recording_urls(session_id)).recordings or ()
+        requests = [self._recording_request(url, CallState(), allow_hosts).traced() for url in urls]
         return tuple(
-            sessions._stream(
+            self._stream(
                 request,
-                recording_stem(str(session_id), index),
-                partial(sessions._renew_recording, session_id, index, request),
+                recording_stem(str(session_id), index, len(urls) if counted else None),
+                partial(self._renew_recording, session_id, index, len(urls), request),
             )
             for index, request in enumerate(requests)
         )
@@ -256,14 +261,22 @@ class Sessions:
             on_end=on_end,
         )
 
-    async def _renew_recording(self, session_id: str | int, index: int, request: RecordingRequest) -> Opener:
-        """A newer URL of a recording, within the attempt that found the old one expired."""
+    async def _renew_recording(
+        self, session_id: str | int, index: int, count: int, request: RecordingRequest
+    ) -> Opener:
+        """A newer URL of a recording, within the attempt that found the old one expired.
+
+        Raises:
+            RecordingChangedError: nothing says that the URL in its place is of the same recording.
+        """
         mint = _session_request(_RECORDING_URLS, session_id, method="POST")
         response = await self._transport.send_once(mint, request.call)
         urls = decode(response.body, SessionRecordingResponse, self._converter).recordings or ()
-        if index >= len(urls):
-            raise RecordingError("the session no longer has this recording")
+        if len(urls) != count:
+            raise RecordingChangedError(f"the session has {len(urls)} recordings now, it had {count}")
         renewed = self._recording_request(urls[index], request.call, request.allow_hosts)
+        if not renewed.is_same_recording(request):
+            raise RecordingChangedError("the session's recordings are listed in another order now, or are others")
         return attrs.evolve(renewed, span=request.span).open
 
     def _recording_request(self, url: str, call: CallState, allow_hosts: Collection[str]) -> RecordingRequest:

@@ -28,12 +28,15 @@ _MAGIC = {
 }
 
 
-def recording_stem(session_id: str, index: int) -> str:
-    """A file name without extension for the n-th recording of a session; different ids never share one."""
+def recording_stem(session_id: str, index: int, count: int | None = None) -> str:
+    """A file name without extension for the n-th recording of a session; different ids never share one.
+
+    `index` counts from 0, and stands in the name as it is. With `count` the name is `<id>-<n>of<count>`, n from 1.
+    """
     safe = re.sub(r"[^A-Za-z0-9_-]", "_", session_id)[:100]
     if safe != session_id:
         safe += "-" + hashlib.sha256(session_id.encode(errors="surrogatepass")).hexdigest()[:12]
-    return f"{safe}-{index}"
+    return f"{safe}-{index}" if count is None else f"{safe}-{index + 1}of{count}"
 
 
 def recording_extension(content_type: str | None, head: bytes) -> str:

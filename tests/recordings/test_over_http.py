@@ -230,12 +230,13 @@ UNTRUSTED = [
     *("https://localhost/r", "https://LOCALHOST./r", "https://a.localhost/r", "https://169.254.169.254/latest"),
     *("https://\u2460\u2461\u2466.\u24ea.\u24ea.\u2460/r", "https://\uff11\uff12\uff17.0.0.1/r", "https://127\u30020\u30020\u30021/r"),
     *("https://user:pw@elsewhere.example/r", "https://user@elsewhere.example/r"),
-    *("ftp://elsewhere.example/r", "file:///etc/passwd", "//elsewhere.example/r", "/r?token=x", "r", "", "data:,x"),
+    *("ftp://elsewhere.example/r", "file:///etc/passwd", "//elsewhere.example/r", "/r?token=x", "r?token=x", "", "data:,x"),
     *("https://", "https:///r", "https://elsewhere.example:99999/r", "https://else where/r", "https://else\nwhere/r"),
     *("https:\\\\elsewhere.example\\r", "https://elsewhere.example\\@127.0.0.1/r", "https://[::1/r"),
     *("{own}/api/v1/sessions/recording/stream", "{own}/api/v1/sessions/recording/stream?token="),
     *("{own}/api/v1/sessions/?token=x", "{own}/api/v1/sessions/recording/stream/../x?token=x", "{own}/?token=x"),
-    *("{user}/api/v1/sessions/recording/stream?token=x", "{other}/api/v1/sessions/recording/stream?token=x"),
+    *("{user}/api/v1/sessions/recording/stream?token=x", "ftp://api.example/api/v1/sessions/recording/stream?token=x"),
+    *("{other}/api/v1/sessions/recording/streams?token=x", "{own}/api/v1/sessions/recording/stream?token=a%00b"),
 ]  # fmt: skip
 
 
@@ -274,7 +275,7 @@ async def test_row_36_a_host_that_is_allowed_never_sees_the_key(
     origin = Origin(Version(DATA), Step(send=2048, end="cut"))
     async with FaultServer([], always=[Play(origin)]) as other:
         name = "localhost" if allowed == "LOCALHOST" else "127.0.0.1"
-        url = f"http://{name}:{other.port}/api/v1/sessions/recording/stream?token=token0"
+        url = f"http://{name}:{other.port}/signed/recording?token=token0"
         allow = [allowed.replace("{host}", f"127.0.0.1:{other.port}")]
         async with (
             FaultServer([[Offer(url)]]) as server,
