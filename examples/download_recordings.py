@@ -44,7 +44,9 @@ async def download(client: AsyncSyllableClient, session_id: str, folder: Path, b
     try:
         for recording in await client.sessions.recordings(session_id):
             result = await recording.save(
-                folder, progress=lambda done, total: bars.update(bar, completed=done, total=total)
+                directory=folder,
+                if_exists="replace",
+                progress=lambda done, total: bars.update(bar, completed=done, total=total),
             )
             saved.append(f"{result.path.name}, {result.size} bytes, verified by {result.verified}")
     except (SyllableError, OSError) as error:

@@ -43,7 +43,12 @@ ORDERS = {  # each room's files from left to right: those on the left import non
         ["windows"],
         ["pager"],
     ],
-    "_recordings": [["resume", "stall", "filenames"], ["download", "file"], ["stream"]],
+    "_recordings": [
+        ["resume", "stall", "media_types", "disk"],
+        ["filenames"],
+        ["download", "file"],
+        ["stream"],
+    ],
     "_http": [
         ["status_errors", "content_coding", "url_safety", "requests", "auth", "pace", "spans"],
         ["connection_errors"],
@@ -58,7 +63,7 @@ FACES = {  # what leaves a room
     "_decoding": "Converter check_converter check_invalid_row_hook decode decode_page make_converter to_dict to_json",
     "_retry": "CallState Retrier Retries RetryPolicy RetryQuota check_policy",
     "_pagination": "Cursor ListQuery Pager TimeWindow WindowIterator windows",
-    "_recordings": "Opener RecordingStream SavedRecording recording_stem",
+    "_recordings": "DiskThreads Opener RecordingStream SavedRecording recording_stem",
     "_http": """ApiKey Body ConnectionPool Gates PoolLimits RecordingRequest Transport build_request check_base_url
         check_headers encode_path_segment plain_headers request_id""",
     "_endpoints": "Sessions",
@@ -82,6 +87,7 @@ PURE = {
     "_pagination/cursor",
     "_recordings/resume",
     "_recordings/filenames",
+    "_recordings/media_types",
 }
 """Rules without I/O: tested without a loop, and covered by the mutation run."""
 IMPURE = {"asyncio", "aiohttp", "os", "time", "socket", "ssl", "threading"}

@@ -86,7 +86,9 @@ async def recordings(client: AsyncSyllableClient, folder: Path) -> None:
         assert_type(recording.iter_bytes(65536), AsyncIterator[bytes])
         async for chunk in recording:
             assert_type(chunk, bytes)
-    saved = await recording.save(folder, progress=lambda done, total: print(done + 1, total), overwrite=False)
+    saved = await recording.save(
+        directory=folder, progress=lambda done, total: print(done + 1, total), if_exists="skip"
+    )
     assert_type(saved, api.SavedRecording)
     assert_type((saved.path, saved.size, saved.sha256), tuple[Path, int, str])
 

@@ -14,7 +14,7 @@ from .._decoding import Converter, check_invalid_row_hook, decode, decode_page, 
 from .._http import RecordingRequest, Transport, encode_path_segment
 from .._messages import Request
 from .._pagination import ListQuery, Pager, WindowIterator, windows
-from .._recordings import Opener, RecordingStream, recording_stem
+from .._recordings import DiskThreads, Opener, RecordingStream, recording_stem
 from .._retry import CallState, Retries
 from .._validators import non_negative_seconds
 from ..errors import PaginationError, RecordingChangedError, SyllableError
@@ -51,9 +51,10 @@ class Sessions:
     came, `ResponseValidationError` where it does not fit. Wrong arguments are refused before anything is sent.
     """
 
-    def __init__(self, transport: Transport, converter: Converter) -> None:
+    def __init__(self, transport: Transport, converter: Converter, disk_threads: DiskThreads) -> None:
         self._transport = transport
         self._converter = converter
+        self._disk_threads = disk_threads
 
     def list(
         self,
@@ -240,7 +241,11 @@ class Sessions:
 
     def _with_policy(self, retries: Retries) -> Sessions:
         """The same with another policy; None: this one."""
-        return self if retries is None else Sessions(self._transport.with_policy(retries), self._converter)
+        return (
+            self
+            if retries is None
+            else Sessions(self._transport.with_policy(retries), self._converter, self._disk_threads)
+        )
 
     def _stream(
         self, request: RecordingRequest, name: str, renew: Callable[[], Awaitable[Opener]] | None = None
@@ -259,6 +264,7 @@ class Sessions:
             renew=renew,
             name=name,
             on_end=on_end,
+            threads=self._disk_threads,
         )
 
     async def _renew_recording(

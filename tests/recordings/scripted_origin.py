@@ -33,7 +33,10 @@ Part = Literal[
 NOISE = random.Random(7).randbytes(700_000)
 DATA = NOISE[:4096]
 LONG = NOISE[:200_000]
-ERRORS = {status: class_of(status) for status in (401, 403, 404, 429)}
+ETAGS = ['"v1"', 'W/"v1"', None]
+EXPIRED = (400, 401, 403, 404, 410, 422)
+"""Statuses by which servers say that a URL is worth nothing any more."""
+ERRORS = {status: class_of(status) for status in (*EXPIRED, 429)}
 
 
 @attrs.frozen
@@ -69,6 +72,11 @@ class Step:
     surplus: int = 0
     """Bytes beyond the announced ones."""
     encoding: str | None = None
+    accept_ranges: str | None = None
+    transfer_coding: str | None = None
+    """In place of the `Transfer-Encoding` that the framing has."""
+    content_type: str | None = None
+    """In place of the origin's."""
 
 
 @attrs.define(slots=True)
@@ -201,7 +209,14 @@ class Origin:
 
     def _reply(self, status: int, body: bytes, headers: Mapping[str, str | None], step: Step) -> ScriptedReply:
         length = str(len(body)) if step.framing == "length" else None
-        given = {"Content-Type": self.content_type, "Content-Length": length, "Content-Encoding": step.encoding}
+        coding = "chunked" if step.framing == "chunked" else None
+        given = {
+            "Content-Type": step.content_type or self.content_type,
+            "Content-Length": length,
+            "Content-Encoding": step.encoding,
+            "Accept-Ranges": step.accept_ranges,
+            "Transfer-Encoding": step.transfer_coding or coding,
+        }
         short = body if step.send is None else body[: step.send]
         whole = len(short) == len(body) and (step.framing == "length" or step.end == "fin")
         end = "whole" if whole else step.end  # a cut after the last byte is one before the last chunk or a clean close
