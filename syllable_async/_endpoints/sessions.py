@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Awaitable, Callable, Collection, Iterable
 from datetime import datetime
 from functools import partial
@@ -14,7 +15,17 @@ from .._decoding import Converter, check_invalid_row_hook, decode, decode_page, 
 from .._http import RecordingRequest, Transport, encode_path_segment
 from .._messages import Request
 from .._pagination import ListQuery, Pager, WindowIterator, windows
-from .._recordings import DiskThreads, Opener, RecordingStream, recording_stem
+from .._recordings import (
+    BulkProgress,
+    DiskThreads,
+    DownloadIterator,
+    IfExists,
+    Opener,
+    RecordingStream,
+    SessionSource,
+    download_recordings,
+    recording_stem,
+)
 from .._retry import CallState, Retries
 from .._validators import non_negative_seconds
 from ..errors import PaginationError, RecordingChangedError, SyllableError
@@ -223,6 +234,57 @@ class Sessions:
             UntrustedRecordingURLError: a URL that is neither the API's own nor https, or that carries a user name.
         """
         return await self._with_policy(retries)._open_recordings(session_id, allow_hosts, counted=False)
+
+    def download_recordings(
+        self,
+        sessions: SessionSource,
+        directory: str | os.PathLike[str],
+        *,
+        parallel: int = 8,
+        if_exists: IfExists = "skip",
+        settle: float = 21600.0,
+        progress: BulkProgress | None = None,
+        allow_hosts: Collection[str] = (),
+        retries: Retries = None,
+    ) -> DownloadIterator:
+        """Save the recordings of many sessions, and iterate over one `DownloadOutcome` for each. Nothing is sent yet.
+
+        A session that fails is an outcome and not an exception, so the others go on; the outcomes come as sessions are
+        done. The files are `<id>-<n>of<count>.<extension>`: a run that was ended anyhow is finished by the same call.
+        Break off with `aclose`, or use `async with`: then only whole files are left.
+
+        Args:
+            sessions: sessions or ids, also from an async iterator such as `list(...).snapshot()`, which is read only as
+                far as outcomes are taken.
+            directory: made where it is missing.
+            parallel: sessions at a time.
+            if_exists: as for `RecordingStream.save`; what is skipped costs the minting of its URLs and no stream.
+            settle: seconds after its beginning in which a session without recordings is `"pending"`; later it is
+                `"none"`. Of an id the session is asked for then. 0: always `"none"`.
+            progress: a plain function, called with all bytes and all recordings so far.
+            allow_hosts: as for `recordings`.
+            retries: in place of the client's policy.
+
+        Raises:
+            OSError: the directory cannot be made; from the first step.
+            ClientClosedError: the client, or the download, was closed.
+        """
+        policy = self._with_policy(retries)
+        return download_recordings(
+            sessions,
+            directory,
+            parallel=parallel,
+            if_exists=if_exists,
+            settle=settle,
+            progress=progress,
+            open_recordings=partial(policy._open_recordings, allow_hosts=allow_hosts, counted=True),
+            started_at=policy._started_at,
+            now=self._transport.clock.now,
+            threads=self._disk_threads,
+        )
+
+    async def _started_at(self, session_id: str) -> datetime:
+        return (await self.get_by_id(session_id)).timestamp
 
     async def _open_recordings(
         self, session_id: str | int, allow_hosts: Collection[str], *, counted: bool

@@ -17,7 +17,7 @@ from concurrent.futures import CancelledError, Future
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Literal, Self, TypeVar
+from typing import Literal, Self, TypeVar, get_args
 
 import attrs
 
@@ -49,6 +49,13 @@ MAX_SAME_NAME = 8
 _FLAGS = os.O_WRONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
 _NO_LOCKS = {errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL}
 _NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EACCES}
+
+
+def check_if_exists(if_exists: IfExists) -> IfExists:
+    """`ValueError` where it is none of the three."""
+    if if_exists not in get_args(IfExists):
+        raise ValueError(f"if_exists must be one of {', '.join(get_args(IfExists))}")
+    return if_exists
 
 
 @attrs.frozen(kw_only=True)

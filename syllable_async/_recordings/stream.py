@@ -7,7 +7,7 @@ import inspect
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from types import TracebackType
-from typing import Any, Protocol, Self, TypeVar, cast, get_args
+from typing import Any, Protocol, Self, TypeVar, cast
 
 from .._timing import Clock
 from .._validators import positive_int
@@ -21,7 +21,7 @@ from ..errors import (
 )
 from .disk import DiskThreads
 from .download import MAX_BYTES, Opener, ResumableDownload
-from .file import IfExists, PartFileWriter, Place, SavedRecording
+from .file import IfExists, PartFileWriter, Place, SavedRecording, check_if_exists
 from .resume import Verified
 from .stall import StallDetector
 
@@ -172,11 +172,9 @@ class RecordingStream:
             IncompleteRecordingError: see the class; also an end that nothing proves.
         """
         check_progress(progress)
-        if if_exists not in get_args(IfExists):
-            raise ValueError(f"if_exists must be one of {', '.join(get_args(IfExists))}")
         place = Place.from_arguments(path, directory, self._name)
         self._refuse_second_reading()
-        writer = PartFileWriter(place, self._threads, if_exists=if_exists)
+        writer = PartFileWriter(place, self._threads, if_exists=check_if_exists(if_exists))
         kept = await writer.prepare()
         if kept is not None:
             return kept

@@ -304,14 +304,14 @@ def row_18() -> Iterator[Cell]:
         step = Step(transfer_coding=coding, framing="chunked")
         cut = attrs.evolve(step, send=1000, end="fin")
         variants: dict[str, tuple[Step, ...]] = {"at once": (step,), "cut": (cut,), "in a part": (LATE_CUT, step)}
-        for name, steps in variants.items():
+        for name, script in variants.items():
             yield Cell(
                 row=18,
                 name=f"{coding} {name}",
                 version=Version(LONG),
-                steps=steps,
+                steps=script,
                 outcome=RecordingError,
-                requests=len(steps),
+                requests=len(script),
                 sockets=coding not in {"chunked, gzip", "chunked, chunked", "gzip"},
             )
     twice = (LATE_CUT, Step(part="unit"), Step(send=90_000, end="cut"))

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import os
 import random
-from collections.abc import Awaitable, Callable, Mapping
+import types
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 import attrs
 
@@ -280,6 +281,36 @@ async def collect(recording: RecordingStream) -> tuple[bytes, SyllableError | No
     except SyllableError as error:
         return got, error
     return got, None
+
+
+@types.coroutine
+def _cancelled_at(work: Coroutine[Any, Any, object], number: int) -> Generator[Any, None, bool]:
+    error: BaseException | None = None
+    while True:
+        try:
+            waiting = work.send(None) if error is None else work.throw(error)
+        except StopIteration:
+            return False
+        except asyncio.CancelledError:
+            return True
+        error, number = None, number - 1
+        if not number:
+            task = asyncio.current_task()
+            assert task is not None
+            task.cancel()
+        try:
+            yield waiting
+        except BaseException as raised:
+            error = raised
+
+
+async def cancelled_at(work: Coroutine[Any, Any, object], number: int) -> bool:
+    """Run it in a task that is cancelled at its n-th await; whether it was, False where it came to its end."""
+
+    async def run() -> bool:
+        return await _cancelled_at(work, number)
+
+    return await asyncio.create_task(run())
 
 
 def files(directory: Path) -> list[str]:

@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from hypothesis import given
@@ -21,7 +21,7 @@ from syllable_async._recordings.disk import DiskThreads
 from syllable_async._recordings.file import IfExists, PartFile, Place
 from syllable_async._recordings.filenames import recording_extension, recording_stem
 from syllable_async.errors import IncompleteRecordingError, RecordingError
-from tests.recordings.scripted_origin import NOISE, Origin, Step, Version, descriptors, files, stream
+from tests.recordings.scripted_origin import NOISE, Origin, Step, Version, cancelled_at, descriptors, files, stream
 
 DATA = NOISE[:20_000]
 BLOCK = 2000
@@ -269,6 +269,30 @@ async def test_cancelled_anywhere_the_name_holds_one_or_the_other(tmp_path: Path
         await saving
     assert target.read_bytes() in {b"old", DATA}
     assert (files(tmp_path), origin.open_replies) == (["x"], 0)
+
+
+async def test_cancelled_at_each_await_the_name_holds_one_or_the_other(
+    tmp_path: Path, counted: Callable[[str, int], None]
+) -> None:
+    total = 0
+    for if_exists in get_args(IfExists):
+        number, cancelled = 0, True
+        while cancelled:
+            number += 1
+            target, before = tmp_path / f"{if_exists}{number}", files(tmp_path)
+            if if_exists == "replace":
+                target.write_bytes(b"old")
+            origin = Origin(Version(DATA, None), Step(send=9000, end="cut"))
+            cancelled = await cancelled_at(stream(origin).save(target, if_exists=if_exists), number)
+            there = [name for name in files(tmp_path) if name not in before]
+            assert there in ([], [target.name])
+            if there:
+                assert target.read_bytes() in {b"old", DATA}
+            assert origin.open_replies == 0
+        assert target.read_bytes() == DATA
+        assert number > 10
+        total += number - 1
+    counted("cancellations of a save", total)
 
 
 class Gate:
