@@ -8,7 +8,7 @@ import os
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from datetime import datetime, timedelta
 from types import TracebackType
-from typing import Any, Literal, Self, TypeAlias
+from typing import Any, Literal, Self, TypeAlias, cast
 
 import attrs
 
@@ -301,7 +301,8 @@ def _iterate(sessions: object) -> AsyncIterator[Any]:
     """
     if isinstance(sessions, str | bytes) or not isinstance(sessions, AsyncIterable | Iterable):
         raise TypeError(f"sessions must hold sessions or ids, not be a single {type(sessions).__name__}")
-    return sessions if isinstance(sessions, AsyncIterator) else _Owned(sessions)
+    given = cast("SessionSource", sessions)
+    return cast("AsyncIterator[Any]", given) if isinstance(given, AsyncIterator) else _Owned(given)
 
 
 def download_recordings(

@@ -139,7 +139,7 @@ class PartFile:
         self.sha256 = hashlib.sha256()
         self._place = place
         self._threads = threads
-        self._if_exists = if_exists
+        self._if_exists: IfExists = if_exists
         self._part: Path | None = None
         self._fd = -1
         self._head = b""

@@ -56,7 +56,7 @@ class Archive:
         return NOW - timedelta(hours=int(session_id))
 
     def download(self, sessions: Any, directory: Path, **options: Any) -> DownloadIterator:
-        settings = {"parallel": 3, "if_exists": "skip", "settle": 21600.0, "progress": None, **options}
+        settings: dict[str, Any] = {"parallel": 3, "if_exists": "skip", "settle": 21600.0, "progress": None, **options}
         return download_recordings(
             sessions,
             directory,
@@ -292,7 +292,7 @@ WRONG: list[tuple[dict[str, Any], type[Exception]]] = [
 async def test_wrong_arguments_raise_before_anything_is_sent(
     tmp_path: Path, arguments: dict[str, Any], kind: type[Exception]
 ) -> None:
-    given = {"sessions": [], "directory": tmp_path, **arguments}
+    given: dict[str, Any] = {"sessions": [], "directory": tmp_path, **arguments}
     with pytest.raises(kind):
         Archive().download(**given)
 

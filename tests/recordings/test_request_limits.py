@@ -332,12 +332,12 @@ async def test_a_mint_is_tried_as_often_as_a_request() -> None:
 
 
 async def test_while_only_minting_fails_the_expired_url_is_not_asked_again() -> None:
-    class Reluctant(Origin):
+    class Unwilling(Origin):
         async def mint(self) -> Opener:
             self.mints += 1
             raise SyllableConnectionError("refused")
 
-    origin = Reluctant(Version(DATA), Step(expire=True))
+    origin = Unwilling(Version(DATA), Step(expire=True))
     await failure(origin, SyllableConnectionError, mint=True)
     assert (len(origin.requests), origin.mints) == (1, 4)
 
