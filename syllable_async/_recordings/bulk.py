@@ -302,7 +302,7 @@ def _iterate(sessions: object) -> AsyncIterator[Any]:
     if isinstance(sessions, str | bytes) or not isinstance(sessions, AsyncIterable | Iterable):
         raise TypeError(f"sessions must hold sessions or ids, not be a single {type(sessions).__name__}")
     given = cast("SessionSource", sessions)
-    return cast("AsyncIterator[Any]", given) if isinstance(given, AsyncIterator) else _Owned(given)
+    return given if isinstance(given, AsyncIterator) else _Owned(given)
 
 
 def download_recordings(
