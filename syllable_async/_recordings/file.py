@@ -154,10 +154,10 @@ class PartFile:
             OSError: nothing can be written there, or what stands there must not be replaced.
         """
         self._place.prepare()
+        _remove_abandoned(self._part_names())
         for target in self._place.targets():
             if _check_target(target, self._if_exists):
                 return _skipped(target)
-        _remove_abandoned(self._part_names())
         self._try_out()
         return None
 

@@ -14,6 +14,7 @@ from typing import Any, Literal, TypeVar
 import attrs
 
 from syllable_async._messages import Framing
+from syllable_async._recordings import DiskThreads
 from syllable_async._recordings.download import MAX_BYTES, Opener
 from syllable_async._recordings.stream import RecordingStream
 from syllable_async._timing import SYSTEM_CLOCK, Clock
@@ -251,6 +252,7 @@ def stream(
     mint: bool = False,
     name: str = "recording",
     max_bytes: int = MAX_BYTES,
+    threads: DiskThreads | None = None,
 ) -> RecordingStream:
     """The stream under test, over this origin."""
     renew = origin.mint if mint else None
@@ -262,6 +264,7 @@ def stream(
         renew=renew,
         name=name,
         max_bytes=max_bytes,
+        threads=threads,
     )
 
 
