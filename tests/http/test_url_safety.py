@@ -93,6 +93,10 @@ def test_a_foreign_url_goes_out_as_it_was_written(text: str) -> None:
         assert text.endswith(check_recording_url(redirect_target(here, location), ()).raw_path_qs)
 
 
+def test_a_naive_url_is_another_text() -> None:
+    assert sum(str(URL(text)) != text for text in EXACT) >= 3
+
+
 @pytest.mark.parametrize(
     ("text", "sent"),
     [
