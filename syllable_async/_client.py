@@ -28,6 +28,7 @@ from ._http import (
     plain_headers,
     request_id,
 )
+from ._recordings import DiskThreads
 from ._retry import Retrier, RetryPolicy, RetryQuota, check_policy
 from ._timing import SYSTEM_CLOCK, Clock
 from ._validators import positive_int, positive_rate, positive_seconds
@@ -175,13 +176,14 @@ class AsyncSyllableClient:
             headers={**_OWN_HEADERS, **added},
             tracer=tracer,
         )
+        self._disk_threads = DiskThreads()
         self._owner: weakref.ref[AsyncSyllableClient] | None = None
         self._set_up(transport, check_converter(converter))
 
     def _set_up(self, transport: Transport, converter: Converter) -> None:
         self._transport = transport
         self.converter = converter
-        self.sessions = Sessions(transport, converter)
+        self.sessions = Sessions(transport, converter, self._disk_threads)
         self.session_labels = SessionLabels(transport, converter)
         self.session_debug = SessionDebug(transport, converter)
 

@@ -317,6 +317,6 @@ async def test_a_renewed_url_for_a_recording_that_is_gone(client: AsyncSyllableC
     (recording,) = await client.sessions.recordings(session_id)
     server.update(session_id, recordings=[])
     server.faults.add("sessions.stream_recording", faults.status(403))
-    with pytest.raises(RecordingError, match="no longer has this recording"):
+    with pytest.raises(RecordingError, match="the session has 0 recordings now, it had 1"):
         async with recording:
             pass
