@@ -71,7 +71,7 @@ class _Repair:
         if isinstance(cls, type) and attrs.has(cls) and isinstance(value, dict):
             return self._object(cast("dict[str, Any]", value), cls, path)
         if get_origin(cls) in {tuple, list} and isinstance(value, list):
-            return [self.value(item, get_args(cls)[0], f"{path}[]") for item in value]
+            return [self.value(item, get_args(cls)[0], f"{path}[]") for item in value]  # pyright: ignore[reportUnknownVariableType]
         if get_origin(cls) in {dict, Mapping} and isinstance(value, dict):
             items = cast("dict[str, Any]", value).items()
             return {name: self.value(item, get_args(cls)[1], f"{path}.*") for name, item in items}
@@ -99,7 +99,7 @@ class _Repair:
     def _leaf(self, value: Any, cls: Any, path: str) -> Any:
         read = _READERS.get(cls)
         if read is None or value is None or isinstance(value, dict | list) or _fits(value, cls):
-            return value
+            return value  # pyright: ignore[reportUnknownVariableType]
         repaired = read(value)
         if repaired is None:
             return value

@@ -105,7 +105,7 @@ async def test_no_frame_holds_the_key_after_a_trace_hook_of_the_users_raised(nam
 
 
 async def test_a_client_that_keeps_the_locals_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("syllable_async._http.transport.without_frames", lambda error: error)
+    monkeypatch.setattr("syllable_async._http.transport.without_frames", lambda error: error)  # pyright: ignore[reportUnknownArgumentType, reportUnknownLambdaType]
     trace = aiohttp.TraceConfig()
     trace.on_request_start.append(failing_hook)
     async with FakeSyllable(sessions=3, api_key=KEY) as server, aiohttp.ClientSession(trace_configs=[trace]) as session:

@@ -72,7 +72,7 @@ def rename_factory(patch: Patch) -> None:
     patch.setattr(
         aiohttp.TCPConnector,
         "_wrap_create_connection",
-        _with_factory(aiohttp.TCPConnector._wrap_create_connection),  # pyright: ignore[reportPrivateUsage]
+        _with_factory(aiohttp.TCPConnector._wrap_create_connection),  # pyright: ignore[reportPrivateUsage, reportUnknownMemberType]
     )
 
 

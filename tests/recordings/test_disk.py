@@ -48,7 +48,7 @@ def nothing_stays_open() -> Iterator[None]:
     assert descriptors() == before
 
 
-@contextmanager
+@contextmanager  # pyright: ignore[reportDeprecated]
 def mounted(place: Path, options: str) -> Iterator[Path]:
     place.mkdir()
     done = subprocess.run(["mount", "-t", "tmpfs", "-o", options, "none", place], check=False, capture_output=True)
@@ -123,7 +123,7 @@ async def test_hard_links_that_are_missing_are_found_out_before_anything_is_aske
     unproven = stream(Origin(Version(DATA, None), Step(framing="close")))
     saved = await unproven.save(tmp_path / "y", if_exists="replace", require_verified=False)
     assert (saved.verified, saved.path.read_bytes()) == ("none", DATA)
-    monkeypatch.setattr(os, "link", lambda *_: (_ for _ in ()).throw(OSError(errno.EIO, "broken")))
+    monkeypatch.setattr(os, "link", lambda *_: (_ for _ in ()).throw(OSError(errno.EIO, "broken")))  # pyright: ignore[reportUnknownArgumentType, reportUnknownLambdaType]
     with pytest.raises(OSError, match="broken"):
         await stream(Origin(Version(DATA))).save(tmp_path / "z")
     with pytest.raises(OSError, match="broken"):

@@ -163,6 +163,6 @@ async def test_a_naive_renewal_saves_one_recording_as_another() -> None:
             second = (await client.sessions.generate_recording_urls(session_id)).recordings or ()
             bodies: list[bytes] = []
             for urls in (first, second):
-                token = urls[0].partition("token=")[2]
+                token = urls[0].partition("token=")[2]  # pyright: ignore[reportGeneralTypeIssues]
                 bodies.append(b"".join([chunk async for chunk in client.sessions.stream_recording(token)]))
             assert bodies[0] != bodies[1]

@@ -339,7 +339,7 @@ async def test_while_only_minting_fails_the_expired_url_is_not_asked_again() -> 
 
     origin = Unwilling(Version(DATA), Step(expire=True))
     await failure(origin, SyllableConnectionError, mint=True)
-    assert (len(origin.requests), origin.mints) == (1, 4)
+    assert (len(origin.requests), origin.mints) == (1, 4)  # pyright: ignore[reportUnknownMemberType]
 
 
 PAGES = ["text/html; charset=utf-8", "TEXT/plain", "application/json", "application/problem+json", "application/xml",

@@ -48,10 +48,10 @@ def _read_object(reader: QueryReader, call: Call) -> dict[str, Any]:
         _raise(reader)
     except (ValueError, RecursionError):
         raise BadQueryError("There was an error parsing the body") from None
-    if not isinstance(document, dict):
-        reader.add_error("model_attributes_type", [], _NOT_AN_OBJECT, document)
+    if not isinstance(document, dict):  # pyright: ignore[reportPossiblyUnboundVariable]
+        reader.add_error("model_attributes_type", [], _NOT_AN_OBJECT, document)  # pyright: ignore[reportPossiblyUnboundVariable]
         _raise(reader)
-    fields: dict[str, Any] = document
+    fields: dict[str, Any] = document  # pyright: ignore[reportPossiblyUnboundVariable, reportUnknownVariableType]
     return fields
 
 
@@ -79,5 +79,5 @@ def _strings(reader: QueryReader, name: str, value: Any) -> list[str] | None:
     if not isinstance(value, list):
         reader.add_error("list_type", [name], "Input should be a valid list", value)
         return None
-    items: list[Any] = value
+    items: list[Any] = value  # pyright: ignore[reportUnknownVariableType]
     return [_string(reader, [name, number], item) for number, item in enumerate(items)]
