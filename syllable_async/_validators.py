@@ -86,7 +86,7 @@ def to_utc(name: str, value: datetime) -> datetime:
     except (TypeError, ValueError):  # pandas.NaT
         offset = None
     if not isinstance(offset, timedelta):
-        raise ValueError(f"{name} has no time zone; it must be aware, for example datetime.now(UTC)")
+        raise ValueError(f"{name} has no time zone; it must be aware, for example datetime.now(UTC)")  # noqa: TRY004 - it is the value that lacks a zone
     wall = datetime(
         value.year, value.month, value.day, value.hour, value.minute, value.second, value.microsecond, tzinfo=UTC
     )
