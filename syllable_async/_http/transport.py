@@ -296,7 +296,7 @@ class Transport:
         refuser = self.gates.of(call.refused_by)
         after = outcome.retry_after
         if after is not None and after > self.retrier.effective_policy.max_retry_after:
-            after = None  # not obeyed: the error is raised, and nobody else waits for so long
+            return  # not obeyed: the error is raised with what was asked for, and so is that of the next call
         if outcome.status == 429 or (outcome.status == 503 and after is not None):
             refuser.refused(sent_at, after)
         elif refuser.active:
