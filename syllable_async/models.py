@@ -14,7 +14,6 @@ from enum import StrEnum
 from typing import Any, Self
 
 import attrs
-from attrs import validators as v
 
 __all__ = [
     "DialogMessage",
@@ -336,11 +335,10 @@ class SessionTranscriptionResponse:
         if start is not None and start.utcoffset() is None:
             raise ValueError("start has no time zone; it must be aware, for example Session.timestamp")
         lines = [(said.timestamp, _line_of_text(said)) for said in self.transcription]
-        if tools:
-            lines += [(used.timestamp, _line_of_action(used)) for used in self.actions]
+        uses = [(used.timestamp, _line_of_action(used)) for used in self.actions]
+        begin = start or min((moment for moment, _ in lines + uses), default=None)
+        lines += uses if tools else []
         lines.sort(key=lambda line: line[0])  # stable: what happened at one moment keeps the server's order
-        entries = (*self.transcription, *self.actions)
-        begin = start or min((entry.timestamp for entry in entries), default=None)
         return "\n".join([f"{_offset(moment, begin or moment)} {line}" for moment, line in lines])
 
 
@@ -439,16 +437,18 @@ class SessionTimelineResponse:
         _aware(self, "session_start")
 
 
-def _check_text(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
+def _check_text(_: object, attribute: attrs.Attribute[Any], value: Any) -> None:
     """Refuse what is no text, or text that UTF-8 cannot carry; the value is not shown."""
+    if value is not None or attribute.default is attrs.NOTHING:
+        _text(attribute.name, value)
+
+
+def _text(name: str, value: object) -> str:
     if not isinstance(value, str):
-        raise TypeError(f"{attribute.name} must be a str, not {type(value).__name__}")
-    if not _is_encodable(value):
-        raise ValueError(f"{attribute.name} must not hold lone surrogates")
-
-
-def _is_encodable(text: str) -> bool:
-    return not any("\ud800" <= char <= "\udfff" for char in text)
+        raise TypeError(f"{name} must be a str, not {type(value).__name__}")
+    if any("\ud800" <= char <= "\udfff" for char in value):
+        raise ValueError(f"{name} must not hold lone surrogates")
+    return value
 
 
 def _session_number(value: int | str) -> int:
@@ -467,7 +467,7 @@ def _texts(values: Iterable[str] | None) -> tuple[str, ...] | None:
         return None
     if isinstance(values, str | bytes) or not isinstance(values, Iterable):
         raise TypeError(f"issue_categories must be a list of str, not a {type(values).__name__}")
-    return tuple(values)
+    return tuple([_text("issue_categories", value) for value in values])
 
 
 @attrs.frozen(kw_only=True)
@@ -491,10 +491,8 @@ class SessionLabelCreate:
     type: str = attrs.field(validator=_check_text)
     code: str = attrs.field(validator=_check_text)
     user_email: str = attrs.field(validator=_check_text, repr=_hidden)
-    comments: str | None = attrs.field(default=None, validator=v.optional(_check_text), repr=_hidden)
-    issue_categories: tuple[str, ...] | None = attrs.field(
-        default=None, converter=_texts, validator=v.optional(v.deep_iterable(_check_text)), repr=_hidden
-    )
+    comments: str | None = attrs.field(default=None, validator=_check_text, repr=_hidden)
+    issue_categories: tuple[str, ...] | None = attrs.field(default=None, converter=_texts, repr=_hidden)
 
 
 @attrs.frozen(kw_only=True)

@@ -97,7 +97,7 @@ CHANGES: list[tuple[Callable[[Path], None], list[str]]] = [
         ],
     ),
     (
-        edit("session_label_id: int,\n", "session_label_id: str,\n        at: Optional[int] = None,\n", "session_labels.py"),
+        edit("session_label_id: int,\n", "session_label_id: str, at: Optional[int] = None,\n", "session_labels.py"),
         [
             "operation session_labels.get_by_id, parameter session_label_id: str, with us int",
             "operation session_labels.get_by_id, parameter at: int is new",

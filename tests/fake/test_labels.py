@@ -206,24 +206,22 @@ def application() -> FastAPI:
     return app
 
 
+CHANGES: list[dict[str, Any]] = [
+    {"session_id": "x", "type": 5, "code": None, "user_email": [], "comments": 3, "issue_categories": "abc"},
+    {"session_id": 1.5, "issue_categories": [1, "a", None]},
+    {"session_id": True, "issue_categories": {}},
+    {"session_id": " 7"},
+    {"session_id": 7.0, "issue_categories": None, "comments": None},
+    {"session_id": None, "new": 1},
+    {"session_id": []},
+]
 BODIES: list[tuple[bytes, str | None]] = [
     (b"", JSON),
     (b"", None),
     *((body, JSON) for body in (b"{", b"nope", b"[]", b"null", b"5", b"{}", b"\xff", b'"a"', b'{"a":1}x')),
     (json.dumps(GOOD).encode(), "text/plain"),
     (json.dumps(GOOD).encode(), "application/json; charset=utf-8"),
-    *(
-        (json.dumps({**GOOD, **change}).encode(), JSON)
-        for change in (
-            {"session_id": "x", "type": 5, "code": None, "user_email": [], "comments": 3, "issue_categories": "abc"},
-            {"session_id": 1.5, "issue_categories": [1, "a", None]},
-            {"session_id": True, "issue_categories": {}},
-            {"session_id": " 7"},
-            {"session_id": 7.0, "issue_categories": None, "comments": None},
-            {"session_id": None, "new": 1},
-            {"session_id": []},
-        )
-    ),
+    *((json.dumps({**GOOD, **change}).encode(), JSON) for change in CHANGES),
 ]
 PATHS = [
     *(f"{LABELS}{end}" for end in ("", "/", "/x", "/5", "/-1", "/1.5", "/1.0", "/5/", "/5/6", "/%20")),

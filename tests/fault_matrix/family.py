@@ -33,7 +33,13 @@ _LABEL = {
     "timestamp": NOON, "comments": PATIENT,
 }  # fmt: skip
 _PAGE = {"items": [_LABEL], "page": 0, "page_size": 25, "total_pages": 1, "total_count": 1}
-_CALL = {"tool_call_id": "c", "tool_name": "t", "tool_arguments": {}, "tool_result": None, "timestamp": NOON}
+_CALL: dict[str, Any] = {
+    "tool_call_id": "c",
+    "tool_name": "t",
+    "tool_arguments": {},
+    "tool_result": None,
+    "timestamp": NOON,
+}
 _SAID = {"role": "user", "dialog": {"text": PATIENT}, "tool_calls": [_CALL], "timestamp": NOON}
 _DATA = {"session_id": _NUMBER, "source": "s", "target": "t", "is_test": False, "messages": [_SAID]}
 _ROOT = "/api/v1/session_labels/"

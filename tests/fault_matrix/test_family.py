@@ -11,7 +11,7 @@ from _pytest.mark import ParameterSet
 
 from syllable_async import SyllableConnectionError
 from tests.fault_matrix import lifecycle
-from tests.fault_matrix.cell import Certificates, run_cell
+from tests.fault_matrix.cell import Cell, Certificates, run_cell
 from tests.fault_matrix.family import BY_ID, BY_SID, CELLS, CREATE, FAMILY, LABEL, FamilyClient
 from tests.fault_matrix.rows import CELLS as OTHERS
 
@@ -29,7 +29,7 @@ def _runs() -> Iterator[ParameterSet]:
 
 
 @pytest.mark.parametrize(("cell", "scheme"), [*_runs()])
-def test_cell(cell: lifecycle.Cell, scheme: str, certificates: Certificates) -> None:
+def test_cell(cell: Cell, scheme: str, certificates: Certificates) -> None:
     with mock.patch.object(lifecycle, "Ours", FamilyClient):
         run_cell(cell, scheme, FamilyClient, certificates)
 
