@@ -71,8 +71,7 @@ def _string(reader: QueryReader, loc: list[str | int], value: Any) -> str:
 def _strings(reader: QueryReader, name: str, value: Any) -> list[str] | None:
     if value is None:
         return None
-    if not isinstance(value, list):
+    if not issubclass(type(value), list):  # isinstance would make its items unknown to pyright
         reader.add_error("list_type", [name], "Input should be a valid list", value)
         return None
-    items = list[Any](value)
-    return [_string(reader, [name, number], item) for number, item in enumerate(items)]
+    return [_string(reader, [name, number], item) for number, item in enumerate(value)]
