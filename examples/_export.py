@@ -15,14 +15,14 @@ from contextlib import asynccontextmanager, contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import _connect
 import pyarrow as pa
 import pyarrow.parquet as pq
+from _connect import KEY
 from _dataset import Dataset, Job, schema, to_disk
 
 from syllable_async import AsyncSyllableClient, NotFoundError, RetryPolicy, Session, TimeWindow, to_dict
-from syllable_async.testing import FakeSyllable
 
-KEY, BASE_URL = "SYLLABLESDK_API_KEY_HEADER", "SYLLABLE_BASE_URL"
 WINDOW = 5_000
 """Sessions in a file at most."""
 BATCH = 500
@@ -35,25 +35,18 @@ PATIENT = RetryPolicy(max_attempts=8, deadline=600.0)
 
 @contextmanager
 def api() -> Generator[str]:
-    """The name of the API that the environment tells of. Without a key there it is a fake one, and then told of.
-
-    The environment brings the key to the processes of a cluster without a way through its scheduler.
-    """
-    if KEY in os.environ:
-        yield os.environ.get(BASE_URL, "https://api.syllable.cloud")
-        return
-    with FakeSyllable(sessions=5_000) as server:
-        print(f"No {KEY} in the environment: using a fake API, with sessions from 2026-01-05 to 2026-01-11")
-        os.environ.update({KEY: server.api_key, BASE_URL: server.url})
-        yield "a fake API"
+    """The name of the API that the environment tells of. Without a key there it is a fake one, and then told of."""
+    with _connect.api(sessions=5_000) as fake:
+        if fake is not None:
+            print("Its sessions lie from 2026-01-05 to 2026-01-11")
+        yield _connect.base_url() if fake is None else "a fake API"
 
 
 @asynccontextmanager
 async def connect(rate: float | None = None) -> AsyncGenerator[AsyncSyllableClient]:
     """A client of the environment's API that sends at most `rate` requests a second."""
     key = _paced_key(rate) if rate else os.environ[KEY]
-    base_url = os.environ.get(BASE_URL, "https://api.syllable.cloud")
-    async with AsyncSyllableClient(key, base_url=base_url, retries=PATIENT) as client:
+    async with AsyncSyllableClient(key, base_url=_connect.base_url(), retries=PATIENT) as client:
         yield client
 
 

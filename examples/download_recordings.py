@@ -8,13 +8,12 @@ that you can see recordings being resumed.
 from __future__ import annotations
 
 import asyncio
-import os
 import sys
 from collections.abc import Iterator
-from contextlib import AsyncExitStack
 from itertools import count
 from pathlib import Path
 
+from _connect import connect
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn, TransferSpeedColumn
 
@@ -26,19 +25,12 @@ AT_ONCE = 8
 console = Console()
 
 
-async def connect(stack: AsyncExitStack) -> AsyncSyllableClient:
-    """The real API if there is a key, else a fake that cuts every third connection."""
-    if os.environ.get("SYLLABLESDK_API_KEY_HEADER"):
-        base_url = os.environ.get("SYLLABLE_BASE_URL", "https://api.syllable.cloud")
-        return await stack.enter_async_context(AsyncSyllableClient(base_url=base_url))
-    server = await stack.enter_async_context(FakeSyllable(sessions=200))
+def over_cuts(client: AsyncSyllableClient, fake: FakeSyllable) -> AsyncSyllableClient:
+    """Let the fake cut every third connection, and the client not wait long after one."""
     streams = count(1)
-    server.faults.add(
-        "sessions.stream_recording", faults.cut(20_000, times=None), when=lambda _: next(streams) % 3 == 0
-    )
-    console.print(f"Using a fake API at {server.url} that cuts every third connection\n")
-    patience = RetryPolicy(initial=0.05)
-    return await stack.enter_async_context(AsyncSyllableClient(server.api_key, base_url=server.url, retries=patience))
+    fake.faults.add("sessions.stream_recording", faults.cut(20_000, times=None), when=lambda _: next(streams) % 3 == 0)
+    console.print("It cuts every third connection of a recording\n")
+    return client.with_options(retries=RetryPolicy(initial=0.05))
 
 
 def show(bars: Progress, bar: TaskID, done: int, total: int | None) -> None:
@@ -71,8 +63,8 @@ async def worker(client: AsyncSyllableClient, sessions: Iterator[str], folder: P
 
 
 async def main(folder: Path) -> int:
-    async with AsyncExitStack() as stack:
-        client = await connect(stack)
+    async with connect(sessions=200) as (opened, fake):
+        client = opened if fake is None else over_cuts(opened, fake)
         walk = client.sessions.list(fields=["session_id"]).items(max_items=SESSIONS)
         names = [session.session_id async for session in walk if session.session_id is not None]
         columns = TextColumn("{task.description:>9}"), BarColumn(), DownloadColumn(), TransferSpeedColumn()

@@ -31,6 +31,7 @@ from contextlib import AsyncExitStack, ExitStack
 from functools import partial
 from typing import Any
 
+import _connect
 import _dataset
 import _export
 from _dataset import Dataset, Job
@@ -82,7 +83,7 @@ def export(options: argparse.Namespace, job: Job, dataset: Dataset) -> None:
         address: Any = options.scheduler or stack.enter_context(local_cluster(options.workers))
         cluster: Any = stack.enter_context(Client(address))
         cluster.wait_for_workers(options.workers)
-        for module in (_dataset, _export):
+        for module in (_connect, _dataset, _export):  # in the order in which they import each other
             cluster.upload_file(module.__file__)
         settings = {"transcripts": job.transcripts, "requests": options.requests}
         cluster.register_plugin(Exporting(dataset.target, share, **settings))

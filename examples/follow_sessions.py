@@ -18,7 +18,6 @@ import asyncio
 import fcntl
 import json
 import logging
-import os
 import signal
 import sqlite3
 import time
@@ -26,6 +25,8 @@ from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+
+from _connect import connect
 
 from syllable_async import AsyncSyllableClient, Cursor, NotFoundError, Session, SyllableError, decode, to_json
 from syllable_async.testing import FakeSyllable
@@ -144,19 +145,8 @@ async def handle(client: AsyncSyllableClient, store: Store, session_id: str, ses
     return True
 
 
-async def connect(stack: AsyncExitStack) -> AsyncSyllableClient:
-    """A client of the real API if there is a key, else of a fake one on which a call comes in every second."""
-    if os.environ.get("SYLLABLESDK_API_KEY_HEADER"):
-        base_url = os.environ.get("SYLLABLE_BASE_URL", "https://api.syllable.cloud")
-        return await stack.enter_async_context(AsyncSyllableClient(base_url=base_url))
-    server = await stack.enter_async_context(FakeSyllable(sessions=50))
-    log.info("No SYLLABLESDK_API_KEY_HEADER in the environment: using a fake API at %s", server.url)
-    calls = asyncio.create_task(calls_come_in(server))
-    stack.callback(calls.cancel)
-    return await stack.enter_async_context(AsyncSyllableClient(server.api_key, base_url=server.url))
-
-
 async def calls_come_in(server: FakeSyllable) -> None:
+    """A call a second."""
     while True:
         await asyncio.sleep(1)
         server.add_session(timestamp=datetime.now(UTC))
@@ -169,10 +159,12 @@ async def run(folder: Path, interval: float, workers: int) -> None:
     async with AsyncExitStack() as stack:
         store = Store(folder)
         stack.callback(store.close)
-        client = await connect(stack)
+        client, fake = await stack.enter_async_context(connect(sessions=50, say=log.info))
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(follow(client, store, interval))]
             tasks += [group.create_task(work(client, store)) for _ in range(workers)]
+            if fake is not None:
+                tasks.append(group.create_task(calls_come_in(fake)))
             await stop.wait()
             for task in tasks:
                 task.cancel()

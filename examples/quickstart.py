@@ -8,31 +8,19 @@ Recordings are saved into ./recordings.
 from __future__ import annotations
 
 import asyncio
-import os
 import wave
-from contextlib import AsyncExitStack
 from itertools import islice
 from pathlib import Path
 
+from _connect import connect
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 from rich.table import Table
 
-from syllable_async import AsyncSyllableClient, RecordingStream, Session, SyllableError
-from syllable_async.testing import FakeSyllable
+from syllable_async import RecordingStream, Session, SyllableError
 
 FOLDER = Path("recordings")
 console = Console()
-
-
-async def connect(stack: AsyncExitStack) -> AsyncSyllableClient:
-    """A client of the real API if there is a key, else of a fake one that lives as long as `stack`."""
-    if os.environ.get("SYLLABLESDK_API_KEY_HEADER"):
-        base_url = os.environ.get("SYLLABLE_BASE_URL", "https://api.syllable.cloud")
-        return await stack.enter_async_context(AsyncSyllableClient(base_url=base_url))
-    server = await stack.enter_async_context(FakeSyllable(sessions=250))
-    console.print(f"No SYLLABLESDK_API_KEY_HEADER in the environment: using a fake API at {server.url}\n")
-    return await stack.enter_async_context(AsyncSyllableClient(server.api_key, base_url=server.url))
 
 
 def print_table(sessions: list[Session]) -> None:
@@ -62,8 +50,7 @@ async def download(recording: RecordingStream, folder: Path) -> None:
 
 
 async def main() -> None:
-    async with AsyncExitStack() as stack:
-        client = await connect(stack)
+    async with connect() as (client, _):
         sessions = [session async for session in client.sessions.list().items(max_items=1_000)]
         print_table(sessions)
         for listed in sessions:

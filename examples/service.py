@@ -17,10 +17,10 @@ import asyncio
 import logging
 import os
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
 from html import escape
 from http import HTTPStatus
 
+from _connect import connect
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
@@ -37,7 +37,6 @@ from syllable_async import (
     TimelineEvent,
     to_json,
 )
-from syllable_async.testing import FakeSyllable
 
 log = logging.getLogger("service")
 CLIENT = web.AppKey("client", AsyncSyllableClient)
@@ -173,8 +172,13 @@ def make_app(client: AsyncSyllableClient | None = None) -> web.Application:
     """The service over a client that is open already, or over one that lives as long as the service."""
 
     async def lend(app: web.Application) -> AsyncIterator[None]:
-        async with AsyncExitStack() as stack:
-            app[CLIENT] = client or await connect(stack)
+        if client is not None:
+            app[CLIENT] = client
+            yield
+            return
+        # Nobody waits half a minute for a web page.
+        async with connect(say=log.info, retries=RetryPolicy(deadline=10), timeout=5) as (own, _):
+            app[CLIENT] = own
             yield
 
     app = web.Application(middlewares=[errors])
@@ -185,18 +189,6 @@ def make_app(client: AsyncSyllableClient | None = None) -> web.Application:
     app.router.add_get(f"/sessions/{session_id}", session_page, name="session")
     app.router.add_get(f"/sessions/{session_id}/recordings/{{number}}", recording, name="recording")
     return app
-
-
-async def connect(stack: AsyncExitStack) -> AsyncSyllableClient:
-    """A client of the real API if there is a key, else of a fake one. Nobody waits half a minute for a web page."""
-    patience = RetryPolicy(deadline=10)
-    if os.environ.get("SYLLABLESDK_API_KEY_HEADER"):
-        base_url = os.environ.get("SYLLABLE_BASE_URL", "https://api.syllable.cloud")
-        return await stack.enter_async_context(AsyncSyllableClient(base_url=base_url, retries=patience, timeout=5))
-    server = await stack.enter_async_context(FakeSyllable(sessions=250))
-    log.info("No SYLLABLESDK_API_KEY_HEADER in the environment: using a fake API at %s", server.url)
-    fake = AsyncSyllableClient(server.api_key, base_url=server.url, retries=patience, timeout=5)
-    return await stack.enter_async_context(fake)
 
 
 if __name__ == "__main__":

@@ -11,22 +11,20 @@ from __future__ import annotations
 import argparse
 import asyncio
 import math
-import os
 import shutil
 import statistics
 import subprocess
 import tempfile
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
 from html import escape
 from pathlib import Path
 
 import attrs
+from _connect import connect
 
 from syllable_async import AsyncSyllableClient, Session, SessionTimelineResponse, SyllableError, TimelineEvent
-from syllable_async.testing import FakeSyllable
 
 BLUE, ORANGE, PURPLE, GREEN, RED, GREY = "#2a6fdb", "#d9822b", "#7b4fc9", "#2e9e6b", "#c9403a", "#9aa5b1"
 LANES = {"agent": BLUE, "user": ORANGE, "tool": PURPLE, "stt": GREEN, "llm": GREEN, "tts": GREEN}
@@ -233,19 +231,9 @@ def picture(page: Path, png: Path, height: int) -> None:
         subprocess.run(command, check=True, capture_output=True, timeout=60)
 
 
-async def connect(stack: AsyncExitStack) -> AsyncSyllableClient:
-    """A client of the real API if there is a key, else of a fake one that lives as long as `stack`."""
-    if os.environ.get("SYLLABLESDK_API_KEY_HEADER"):
-        base_url = os.environ.get("SYLLABLE_BASE_URL", "https://api.syllable.cloud")
-        return await stack.enter_async_context(AsyncSyllableClient(base_url=base_url))
-    server = await stack.enter_async_context(FakeSyllable(sessions=1_800))
-    return await stack.enter_async_context(AsyncSyllableClient(server.api_key, base_url=server.url))
-
-
 async def collect(hours: int, shown: str | None) -> Report:
     """The report on so many hours up to the newest session."""
-    async with AsyncExitStack() as stack:
-        client = await connect(stack)
+    async with connect(sessions=1_800) as (client, _):
         newest = (await client.sessions.list(limit=1, order_by="timestamp", order_by_direction="desc")).items
         if not newest:
             raise SystemExit("there are no sessions to report on")

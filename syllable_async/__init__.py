@@ -9,6 +9,7 @@ Make one `AsyncSyllableClient` for each event loop, keep it, and use its `sessio
 Errors are under `SyllableError`. `syllable_async.testing` has a server for your own tests.
 """
 
+import logging as _logging
 from typing import get_type_hints as _get_type_hints
 
 import attrs as _attrs
@@ -34,6 +35,7 @@ from .errors import (
     RateLimitError,
     RecordingChangedError,
     RecordingError,
+    ResponseDriftWarning,
     ResponseValidationError,
     SyllableConnectionError,
     SyllableError,
@@ -105,6 +107,7 @@ __all__ = [
     "RecordingChangedError",
     "RecordingError",
     "RecordingStream",
+    "ResponseDriftWarning",
     "ResponseValidationError",
     "RetryPolicy",
     "SavedRecording",
@@ -142,6 +145,8 @@ __all__ = [
     "to_dict",
     "to_json",
 ]
+
+_logging.getLogger(__name__).addHandler(_logging.NullHandler())
 
 for _public in [globals()[_name] for _name in __all__]:
     # Pickles, `help` and documentation name the place to import from, not the private module, which may move.

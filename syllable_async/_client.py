@@ -2,21 +2,35 @@
 
 from __future__ import annotations
 
+import os
 import platform
+import weakref
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from enum import Enum
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, Self, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, Self, TypeVar, cast
 
 import aiohttp
 import attrs
-import msgspec
 
 from ._decoding import Converter, check_converter, decode
 from ._endpoints import SessionDebug, SessionLabels, Sessions
-from ._http import ApiKey, ConnectionPool, Transport, build_request, check_base_url, check_headers, request_id
-from ._retry import RateLimitPause, Retrier, RetryPolicy, RetryQuota, check_policy
+from ._http import (
+    ApiKey,
+    Body,
+    ConnectionPool,
+    Gates,
+    PoolLimits,
+    Transport,
+    build_request,
+    check_base_url,
+    check_headers,
+    plain_headers,
+    request_id,
+)
+from ._retry import Retrier, RetryPolicy, RetryQuota, check_policy
 from ._timing import SYSTEM_CLOCK, Clock
-from ._validators import positive_seconds
+from ._validators import positive_int, positive_rate, positive_seconds
 
 __version__ = "1.0.0rc1"
 
@@ -24,10 +38,39 @@ if TYPE_CHECKING:
     # So `typing.get_type_hints` cannot resolve the signatures that name these two: importing them would cost a fifth of
     # the import's time. aiohttp's and httpx's constructors have the same limit.
     from cattrs.preconf.msgspec import MsgspecJsonConverter
+    from opentelemetry.trace import Tracer
     from tenacity import AsyncRetrying
 
 T = TypeVar("T")
+BASE_URL = "https://api.syllable.cloud"
+ENV_BASE_URL = "SYLLABLE_BASE_URL"
 _USER_AGENT = f"syllable_async/{__version__} aiohttp/{aiohttp.__version__} Python/{platform.python_version()}"
+_OWN_HEADERS = {"User-Agent": _USER_AGENT, "Accept": "application/json", "Accept-Encoding": "gzip, deflate"}
+
+
+def _check_authorization(session: aiohttp.ClientSession | None, headers: Mapping[str, str]) -> None:
+    """Refuse what aiohttp would refuse at each request."""
+    if getattr(session, "auth", None) is not None and any(name.lower() == "authorization" for name in headers):
+        raise ValueError("the session has auth=, and headers hold Authorization: give one of them")
+
+
+def _pool_limits(max_connections: object, max_streams: object) -> PoolLimits:
+    given = {"max_connections": max_connections, "max_streams": max_streams}
+    for name, value in given.items():
+        if value is None:
+            raise TypeError(f"{name} must be an int, not None")
+    return PoolLimits(**{name: positive_int(name, cast("int", value)) or 1 for name, value in given.items()})
+
+
+class _Unset(Enum):
+    UNSET = "unset"
+
+    def __repr__(self) -> str:
+        return "..."
+
+
+_UNSET = _Unset.UNSET
+"""An argument that was not given, where None has a meaning of its own."""
 
 
 @attrs.frozen(kw_only=True)
@@ -66,14 +109,21 @@ class AsyncSyllableClient:
     Args:
         api_key: the key, or a function (plain or async) that gives it and is asked for each request, so that keys can
             be rotated. None takes the environment variable `SYLLABLESDK_API_KEY_HEADER`.
-        base_url: https, or http on this machine.
+        base_url: https, or http on this machine. None takes the environment variable `SYLLABLE_BASE_URL`, and without
+            that `https://api.syllable.cloud`.
         session: an aiohttp session to borrow. It is never closed and no header is set on it; proxies, TLS, pool size
             and tracing are set up there. None: a session of the client's own, which takes nothing from the environment.
         retries: a `RetryPolicy`, or a tenacity `AsyncRetrying` whose attempts, wait and retry condition are used.
         timeout: seconds for one attempt, or for a recording the longest silence. Waiting for a free connection does not
             count. None: no limit but the policy's deadline.
+        rate: requests a second at most, of all calls of the client and its views, retries included. None: no limit but
+            what the API's 429s teach.
+        max_connections: calls that are under way at once; the others wait, in the order in which they came.
+        max_streams: recordings that are open at once, beside the calls. A borrowed session's own limits hold too.
         headers: sent with every request to the API.
-        converter: from `make_converter()`, with hooks of your own.
+        converter: from `make_converter()`, with hooks of your own. None: one without.
+        tracer: from `opentelemetry.trace.get_tracer(…)`: one span a call (a recording is one, its resumes are events),
+            named by the path's template; no id, token or query is in it.
         allow_insecure_http: let the key travel unencrypted to a host that is not this machine.
 
     Raises:
@@ -83,39 +133,54 @@ class AsyncSyllableClient:
     sessions: Sessions
     session_labels: SessionLabels
     session_debug: SessionDebug
+    converter: MsgspecJsonConverter
+    """Every response is decoded by it."""
     _clock: ClassVar[Clock] = SYSTEM_CLOCK
 
     def __init__(
         self,
         api_key: str | Callable[[], str | Awaitable[str]] | None = None,
         *,
-        base_url: str = "https://api.syllable.cloud",
+        base_url: str | None = None,
         session: aiohttp.ClientSession | None = None,
         retries: RetryPolicy | AsyncRetrying | None = None,
         timeout: float | None = 30.0,
+        rate: float | None = None,
+        max_connections: int = 100,
+        max_streams: int = 100,
         headers: Mapping[str, str] | None = None,
         converter: MsgspecJsonConverter | None = None,
+        tracer: Tracer | None = None,
         allow_insecure_http: bool = False,
     ) -> None:
-        base = check_base_url(base_url, allow_insecure_http=allow_insecure_http)
+        name = "base_url"
+        if base_url is None:
+            name, base_url = ENV_BASE_URL, os.environ.get(ENV_BASE_URL, BASE_URL)
+        base = check_base_url(base_url, allow_insecure_http=allow_insecure_http, name=name)
         if session is not None and not isinstance(session, aiohttp.ClientSession):
             raise TypeError("session must be an aiohttp.ClientSession")
-        own = {"User-Agent": _USER_AGENT, "Accept": "application/json"}
+        added = check_headers(headers or {})
+        _check_authorization(session, added)
+        pool = ConnectionPool(session, self._clock, _pool_limits(max_connections, max_streams))
+        gates = Gates(self._clock, None if rate is None else positive_rate("rate", rate))
+        pool.on_close.append(gates.close)
         policy = check_policy(RetryPolicy() if retries is None else retries)
         transport = Transport(
             base=base,
             key=ApiKey.from_argument(api_key),
-            pool=ConnectionPool(session),
-            retrier=Retrier(policy, RetryQuota(), RateLimitPause(self._clock), self._clock),
-            timeout=None if timeout is None else positive_seconds("timeout", timeout),
-            headers={**own, **check_headers(headers or {})},
+            pool=pool,
+            gates=gates,
+            retrier=Retrier(policy, RetryQuota(self._clock), pool.clock),
+            timeout=_check_timeout(timeout),
+            headers={**_OWN_HEADERS, **added},
+            tracer=tracer,
         )
-        self._set_up(transport, check_converter(converter), is_view=False)
+        self._owner: weakref.ref[AsyncSyllableClient] | None = None
+        self._set_up(transport, check_converter(converter))
 
-    def _set_up(self, transport: Transport, converter: Converter, *, is_view: bool) -> None:
+    def _set_up(self, transport: Transport, converter: Converter) -> None:
         self._transport = transport
-        self._converter = converter
-        self._is_view = is_view
+        self.converter = converter
         self.sessions = Sessions(transport, converter)
         self.session_labels = SessionLabels(transport, converter)
         self.session_debug = SessionDebug(transport, converter)
@@ -129,9 +194,12 @@ class AsyncSyllableClient:
     async def request(
         self,
         method: str,
-        *segments: str,
+        *segments: str | int,
         query: Mapping[str, object] | Iterable[tuple[str, object]] | None = None,
         json: Any = None,
+        content: bytes | bytearray | memoryview | str | None = None,
+        content_type: str | None = None,
+        max_bytes: int = 64 * 2**20,
         retries: RetryPolicy | AsyncRetrying | None = None,
     ) -> RawResponse:
         """Call any endpoint of the API with this client's key, retries, limits and errors.
@@ -143,45 +211,59 @@ class AsyncSyllableClient:
                 with a slash is taken as it is, for a path with a slash at its end: `"/api/v1/agents/"`.
             query: a mapping or pairs; a list, tuple or set repeats its name, `None` is left out.
             json: sent as the body where it is not None; attrs classes, datetimes and enums are understood.
+            content: a body that is not JSON, in place of `json`; a str is sent as UTF-8.
+            content_type: its media type; without it `application/octet-stream`, or `text/plain` for a str.
+            max_bytes: the largest response that is read, decompressed; it is held in memory.
             retries: in place of the client's policy.
         """
-        body = None if json is None else msgspec.json.encode(json)
-        request = build_request(method, segments, query, body)
+        body = Body.from_arguments(json, content, content_type)
+        largest = positive_int("max_bytes", max_bytes)
+        if largest is None:
+            raise TypeError("max_bytes must be an int, not None")
+        request = build_request(method, segments, query, body, largest)
         reply = await self._transport.send(request, retries)
         return RawResponse(
             status=reply.status,
-            headers={name.lower(): value for name, value in reply.headers.items()},
+            headers=plain_headers(reply.headers),
             body=reply.body,
             request_id=request_id(reply.headers),
             attempts=reply.attempts,
-            converter=self._converter,
+            converter=self.converter,
         )
 
     def with_options(
         self,
         *,
-        retries: RetryPolicy | AsyncRetrying | None = None,
-        timeout: float | None = None,
-        headers: Mapping[str, str] | None = None,
+        retries: RetryPolicy | AsyncRetrying | _Unset | None = _UNSET,
+        timeout: float | _Unset | None = _UNSET,
+        headers: Mapping[str, str] | _Unset | None = _UNSET,
     ) -> Self:
-        """A view with other settings that shares connections, retry quota and pause; closing it closes nothing.
+        """A view with other settings that shares connections, retry quota and pace.
 
-        What is not given stays as it is; `headers` are added to the client's.
+        What is not given stays as it is; None means what it means to the client itself: the default policy, no timeout,
+        no headers of yours. `headers` are added to the client's. Closing a view closes nothing while its client is
+        there; a view that is all one keeps closes what it holds.
         """
         old = self._transport
-        view = object.__new__(type(self))
+        if retries is None:
+            retries = RetryPolicy()
+        if headers is not _UNSET:
+            _check_authorization(old.pool.borrowed, headers or {})
         transport = attrs.evolve(
             old,
-            retrier=old.retrier.with_policy(retries),
-            timeout=old.timeout if timeout is None else positive_seconds("timeout", timeout),
-            headers={**old.headers, **check_headers(headers or {})},
+            retrier=old.retrier if retries is _UNSET else old.retrier.with_policy(retries),
+            timeout=old.timeout if timeout is _UNSET else _check_timeout(timeout),
+            headers=old.headers if headers is _UNSET else _merge_headers(old.headers, headers),
         )
-        view._set_up(transport, self._converter, is_view=True)
+        view = object.__new__(type(self))
+        view.__dict__.update(self.__dict__)
+        view._owner = weakref.ref(self) if self._owner is None else self._owner
+        view._set_up(transport, self.converter)
         return view
 
     async def aclose(self) -> None:
         """Close the connections, unless they are borrowed. The client cannot be used afterwards."""
-        if not self._is_view:
+        if self._owner is None or self._owner() is None:
             await self._transport.pool.aclose()
 
     async def __aenter__(self) -> Self:
@@ -191,3 +273,11 @@ class AsyncSyllableClient:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         await self.aclose()
+
+
+def _check_timeout(timeout: float | None) -> float | None:
+    return None if timeout is None else positive_seconds("timeout", timeout)
+
+
+def _merge_headers(old: Mapping[str, str], headers: Mapping[str, str] | None) -> Mapping[str, str]:
+    return _OWN_HEADERS if headers is None else {**old, **check_headers(headers)}

@@ -23,6 +23,10 @@ class Request:
     """The path to send, each segment percent-encoded."""
     query: Sequence[tuple[str, str]] = attrs.field(default=(), repr=False)
     body: bytes | None = attrs.field(default=None, repr=False)
+    content_type: str = "application/json"
+    """The media type of `body`."""
+    max_bytes: int = 64 * 2**20
+    """Bytes of the decompressed response at most."""
     idempotent: bool = True
     """Whether sending it twice does no harm (RFC 9110 §9.2.2, and the POST that mints recording URLs)."""
 

@@ -49,18 +49,67 @@ class Timeout:
             self._handle = task.get_loop().call_later(self._seconds, self._pass)
         return self
 
+    def left(self) -> float | None:
+        """Seconds until the block is ended; None: no limit. Only inside the block."""
+        return None if self._handle is None else max(0.0, self._handle.when() - self._task.get_loop().time())
+
+    @property
+    def task(self) -> asyncio.Task[Any]:
+        """The task that runs the block."""
+        return self._task
+
+    @property
+    def expired(self) -> bool:
+        """Whether the limit ended the block."""
+        return self._passed
+
+    def expire(self) -> None:
+        """End the block now, as if its time had passed; not from inside the block."""
+        if not self._passed:
+            self._pass()
+
     def _pass(self) -> None:
         self._passed = True
         self._task.cancel()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    ) -> bool | None:
         if self._handle is not None:
             self._handle.cancel()
         # As there: a cancellation that somebody else asked for meanwhile is theirs, and passes.
         if self._passed and self._task.uncancel() <= self._cancelling and kind is asyncio.CancelledError:
             raise TimeoutError
+        return None
+
+
+class CatchingTimeout(Timeout):
+    """A `Timeout` that ends no matter how its block ended, and keeps what was raised as a value.
+
+    Attributes:
+        error: what the block raised, `TimeoutError` where the limit ended it; None: nothing.
+    """
+
+    __slots__ = ("error",)
+
+    def __init__(self, seconds: float | None) -> None:
+        super().__init__(seconds)
+        self.error: Exception | asyncio.CancelledError | None = None
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> bool:
+        if error is None and not self._passed:  # as most blocks end
+            if self._handle is not None:
+                self._handle.cancel()
+            return True
+        try:
+            super().__exit__(kind, error, traceback)
+        except TimeoutError as timeout:
+            error = timeout
+        if isinstance(error, Exception | asyncio.CancelledError):
+            self.error = error
+        return error is None or self.error is not None
 
 
 class RearmableTimeout:

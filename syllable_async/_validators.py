@@ -45,6 +45,15 @@ def positive_seconds(name: str, value: float) -> float:
     return float(value)
 
 
+def positive_rate(name: str, value: float) -> float:
+    """A number above 0 for each second."""
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        raise TypeError(f"{name} must be a number a second, not {type(value).__name__}")
+    if not 0 < value < float("inf"):
+        raise ValueError(f"{name} must be a finite number above 0")
+    return float(value)
+
+
 def parse_instant(name: str, value: datetime | str) -> datetime:
     """The moment that a datetime or an ISO 8601 string stands for; `ValueError` where it has no offset."""
     known = _known_instant(value)

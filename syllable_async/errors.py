@@ -7,7 +7,7 @@ The attributes are plain values, so an error can be logged, pickled and sent to 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple, Self
 
 __all__ = [
     "APIError",
@@ -24,6 +24,7 @@ __all__ = [
     "RateLimitError",
     "RecordingChangedError",
     "RecordingError",
+    "ResponseDriftWarning",
     "ResponseValidationError",
     "SyllableConnectionError",
     "SyllableError",
@@ -46,6 +47,18 @@ class SyllableError(Exception):
 
     _unpickled: ClassVar[Mapping[str, Any]] = {}
 
+    def __copy__(self) -> Self:
+        """All of it, with what the server wrote, unlike a pickle."""
+        twin = type(self).__new__(type(self), *self.args)
+        twin.args = self.args
+        twin.__dict__.update(self.__dict__)
+        twin.__cause__, twin.__context__ = self.__cause__, self.__context__
+        twin.__suppress_context__ = self.__suppress_context__
+        return twin.with_traceback(self.__traceback__)
+
+    def __deepcopy__(self, _: dict[int, Any]) -> Self:
+        return self.__copy__()  # nothing in it is changed by anybody
+
     def __reduce__(self) -> tuple[Any, ...]:
         state = {name: self._unpickled.get(name, value) for name, value in self.__dict__.items()}
         state.pop("__notes__", None)
@@ -67,17 +80,19 @@ class ValidationError(NamedTuple):
 
 
 class APIError(SyllableError):
-    """The API answered, and the answer is not a success.
+    """The API's response is not a success.
 
     Attributes:
         status: the HTTP status.
         method: the HTTP method.
         path: the path's template, for example `/api/v1/sessions/{session_id}`, without ids or query.
-        headers: the reply's headers, names in lower case.
-        body: at most the first 64 KiB of the reply's body, decompressed (of a recording: as it came).
+        headers: the response's headers, names in lower case; a repeated one has its values joined by commas.
+        body: at most the first 64 KiB of the response's body, decompressed; empty where it cannot be read.
         request_id: the server's id of the request, if a header gave one.
         attempts: how many requests this call sent, the last one included.
-        retry_after: seconds that the server asked to wait, if it said so in a form that can be understood.
+        retry_after: seconds that the server asked to wait, if it said so in a form that can be understood. Of a call
+            that was not sent because an earlier 429 had asked for a pause: what is left of the pause.
+        hint: what the caller can do, where the response shows it: the arguments that were refused, a missing slash.
     """
 
     _unpickled: ClassVar[Mapping[str, Any]] = {"headers": {}, "body": b"", "detail": None}
@@ -93,6 +108,7 @@ class APIError(SyllableError):
         request_id: str | None = None,
         attempts: int = 1,
         retry_after: float | None = None,
+        hint: str = "",
     ) -> None:
         super().__init__()
         self.status = status
@@ -103,6 +119,7 @@ class APIError(SyllableError):
         self.request_id = request_id
         self.attempts = attempts
         self.retry_after = retry_after
+        self.hint = hint
 
     def __str__(self) -> str:
         parts = [f"HTTP {self.status} from {self.method} {self.path}", f"attempt {self.attempts}"]
@@ -110,6 +127,8 @@ class APIError(SyllableError):
             parts.append(f"retry after {self.retry_after:g} s")
         if self.request_id is not None:
             parts.append(f"request id {self.request_id}")
+        if self.hint:
+            parts.append(self.hint)
         return ", ".join(parts)
 
     def __repr__(self) -> str:
@@ -135,7 +154,10 @@ class NotFoundError(APIError):
 
 
 class HTTPValidationError(APIError):
-    """HTTP 422: the API refused the arguments. `detail` says which, empty when the body was not FastAPI's."""
+    """HTTP 422: the API refused the arguments. `detail` says which, empty when the body was not FastAPI's.
+
+    The error's text names the places that were refused, and the nearest property where one was misspelt.
+    """
 
     _unpickled: ClassVar[Mapping[str, Any]] = {**APIError._unpickled, "detail": ()}
 
@@ -143,7 +165,10 @@ class HTTPValidationError(APIError):
 
 
 class RateLimitError(APIError):
-    """HTTP 429: too many requests. `retry_after` says how long to wait, where the server said so."""
+    """HTTP 429: too many requests. `retry_after` says how long to wait, where the server said so.
+
+    Also raised for a call that was not sent, because an earlier 429 has asked for a pause beyond the call's deadline.
+    """
 
 
 class InternalServerError(APIError):
@@ -206,9 +231,10 @@ class SyllableTimeoutError(SyllableConnectionError):
         path: str = "",
         attempts: int = 1,
         outcome_unknown: bool = True,
+        doing: str = "",
     ) -> None:
         super().__init__(
-            f"the {limit} of {seconds:g} s passed",
+            f"the {limit} of {seconds:g} s passed{' while ' if doing else ''}{doing}",
             method=method,
             path=path,
             attempts=attempts,
@@ -223,7 +249,7 @@ class ClientClosedError(SyllableError):
 
 
 class ResponseValidationError(SyllableError):
-    """A successful reply is not what the API's schema promises.
+    """A successful response is not what the API's schema promises.
 
     Attributes:
         model: name of the class that was expected.
@@ -238,7 +264,11 @@ class ResponseValidationError(SyllableError):
         self.problem = problem
 
     def __str__(self) -> str:
-        return f"reply is not a {self.model}: {self.problem} at {self.path}"
+        return f"response is not a {self.model}: {self.problem} at {self.path}"
+
+
+class ResponseDriftWarning(UserWarning):
+    """A response had another form than the API's document says, and was read all the same; once per type and path."""
 
 
 class PaginationError(SyllableError):

@@ -2,7 +2,8 @@
 
 Every class is keyword-only and immutable. A list on the wire is a tuple here; a field that is absent or null is
 `None`; an unknown field is ignored; an unknown enum value decodes to a member that carries it. Timestamps are aware:
-one without an offset on the wire means UTC. `repr` leaves out what identifies or quotes a patient.
+one without an offset on the wire means UTC. `repr` shows `<hidden>` for what identifies or
+quotes a patient, so that hidden and absent differ.
 """
 
 from __future__ import annotations
@@ -47,6 +48,11 @@ __all__ = [
     "TranscriptConfidence",
     "TranscriptWordConfidence",
 ]
+
+
+def _hidden(value: object) -> str:
+    """What `repr` shows of a field that identifies or quotes a patient: whether it is there."""
+    return "None" if value is None else "<hidden>"
 
 
 class _OpenEnum(StrEnum):
@@ -148,11 +154,6 @@ def _aware(model: Any, name: str) -> None:
         object.__setattr__(model, name, value.replace(tzinfo=UTC))
 
 
-def _hidden(value: object) -> str:
-    """What `repr` shows of a field that identifies or quotes a patient: whether it is there."""
-    return "None" if value is None else "<hidden>"
-
-
 class _Stamped:
     """A model with a `timestamp`."""
 
@@ -176,7 +177,7 @@ class InvalidRow:
     index: int
     path: str
     problem: str
-    raw: Any = attrs.field(repr=lambda _: "<hidden>")
+    raw: Any = attrs.field(repr=_hidden)
 
 
 @attrs.frozen(kw_only=True)
@@ -208,9 +209,9 @@ class Session(_Stamped):
     duration: float | None = None
     """Seconds."""
     session_label_id: str | None = None
-    source: str | None = attrs.field(default=None, repr=False)
+    source: str | None = attrs.field(default=None, repr=_hidden)
     """Who called: a phone number, user name or address."""
-    target: str | None = attrs.field(default=None, repr=False)
+    target: str | None = attrs.field(default=None, repr=_hidden)
     """The channel target that was called."""
     is_legacy: bool | None = None
     is_test: bool | None = None
@@ -245,23 +246,23 @@ class ListResponseSession:
 class SessionSummaryResponse:
     """The summary of a session and how it was rated; either may be missing."""
 
-    summary: str | None = attrs.field(default=None, repr=False)
+    summary: str | None = attrs.field(default=None, repr=_hidden)
     rating: str | None = None
 
 
 @attrs.frozen(kw_only=True)
 class SessionRecordingResponse:
-    """URLs of a session's recordings. They hold tokens, so `repr` leaves them out."""
+    """URLs of a session's recordings. They hold tokens, so `repr` hides them."""
 
     session_id: str | None = None
-    recordings: tuple[str, ...] | None = attrs.field(default=None, repr=False)
+    recordings: tuple[str, ...] | None = attrs.field(default=None, repr=_hidden)
 
 
 @attrs.frozen(kw_only=True)
 class TranscriptWordConfidence:
     """The speech recogniser's confidence in one word; `start` and `end` in seconds."""
 
-    word: str = attrs.field(repr=False)
+    word: str = attrs.field(repr=_hidden)
     confidence: float | None = None
     start: float | None = None
     end: float | None = None
@@ -276,7 +277,7 @@ class TranscriptConfidence:
     utterance: float | None = None
     utterance_source: str | None = None
     """`"provider"` where the provider reported the number, `"derived_min"` where it is the weakest word's."""
-    words: tuple[TranscriptWordConfidence, ...] | None = attrs.field(default=None, repr=False)
+    words: tuple[TranscriptWordConfidence, ...] | None = attrs.field(default=None, repr=_hidden)
     words_truncated: bool | None = None
 
 
@@ -286,9 +287,9 @@ class SessionText(_Stamped):
 
     timestamp: datetime
     lang: str | None = None
-    source: str | None = attrs.field(default=None, repr=False)
+    source: str | None = attrs.field(default=None, repr=_hidden)
     """Who said it."""
-    text: str | None = attrs.field(default=None, repr=False)
+    text: str | None = attrs.field(default=None, repr=_hidden)
     stt_confidence: TranscriptConfidence | None = None
     """None means "not captured", never "no confidence"."""
 
@@ -299,9 +300,9 @@ class SessionAction(_Stamped):
 
     timestamp: datetime
     tool_name: str | None = None
-    tool_request: str | None = attrs.field(default=None, repr=False)
-    tool_result: str | None = attrs.field(default=None, repr=False)
-    tool_error: str | None = attrs.field(default=None, repr=False)
+    tool_request: str | None = attrs.field(default=None, repr=_hidden)
+    tool_result: str | None = attrs.field(default=None, repr=_hidden)
+    tool_error: str | None = attrs.field(default=None, repr=_hidden)
     duration_ms: float | None = None
 
 
@@ -314,8 +315,8 @@ class SessionTranscriptionResponse:
     """
 
     session_id: str
-    transcription: tuple[SessionText, ...] = attrs.field(repr=False)
-    actions: tuple[SessionAction, ...] = attrs.field(repr=False)
+    transcription: tuple[SessionText, ...] = attrs.field(repr=_hidden)
+    actions: tuple[SessionAction, ...] = attrs.field(repr=_hidden)
     transcript_complete: bool = False
 
     def to_text(self, *, start: datetime | None = None, tools: bool = False) -> str:
@@ -376,7 +377,7 @@ class LatencyEntry:
     value: float
     value_str: str
     time_delta: str
-    metadata: tuple[str, ...] | None = attrs.field(default=None, repr=False)
+    metadata: tuple[str, ...] | None = attrs.field(default=None, repr=_hidden)
 
     def __attrs_post_init__(self) -> None:
         _aware(self, "timestamp")
@@ -413,16 +414,16 @@ class TimelineEvent(_Stamped):
     timestamp: datetime
     offset: str
     turn_index: int | None = None
-    source: str | None = attrs.field(default=None, repr=False)
-    text: str | None = attrs.field(default=None, repr=False)
+    source: str | None = attrs.field(default=None, repr=_hidden)
+    text: str | None = attrs.field(default=None, repr=_hidden)
     lang: str | None = None
     category: str | None = None
     label: str | None = None
-    metadata: tuple[str, ...] | None = attrs.field(default=None, repr=False)
+    metadata: tuple[str, ...] | None = attrs.field(default=None, repr=_hidden)
     duration_ms: float | None = None
-    tool_request: str | None = attrs.field(default=None, repr=False)
-    tool_result: str | None = attrs.field(default=None, repr=False)
-    tool_error: str | None = attrs.field(default=None, repr=False)
+    tool_request: str | None = attrs.field(default=None, repr=_hidden)
+    tool_result: str | None = attrs.field(default=None, repr=_hidden)
+    tool_error: str | None = attrs.field(default=None, repr=_hidden)
 
 
 @attrs.frozen(kw_only=True)
@@ -430,7 +431,7 @@ class SessionTimelineResponse:
     """A session's events in order."""
 
     session_id: str
-    events: tuple[TimelineEvent, ...] = attrs.field(repr=False)
+    events: tuple[TimelineEvent, ...] = attrs.field(repr=_hidden)
     session_start: datetime | None = None
 
     def __attrs_post_init__(self) -> None:

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import ssl
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
+from typing import TYPE_CHECKING
 
+import aiohttp
 import pytest
 import pytest_asyncio
 from hypothesis import HealthCheck, settings
 
 from syllable_async import AsyncSyllableClient
-from syllable_async._timing import Clock
 from syllable_async.testing import FakeSyllable
-from tests.fake_time import FakeTime
+from tests.time_control import FakeTime, timeless_client
+
+if TYPE_CHECKING:
+    import trustme
 
 settings.register_profile(
     "default", max_examples=25, derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow]
@@ -54,12 +59,8 @@ def fake_time() -> FakeTime:
 
 @pytest.fixture
 def timeless(fake_time: FakeTime) -> type[AsyncSyllableClient]:
-    """The client class, with a clock and a sleep that take no time."""
-
-    class TimelessClient(AsyncSyllableClient):
-        _clock = Clock(fake_time.clock, fake_time.sleep)
-
-    return TimelessClient
+    """The client class, on `fake_time`."""
+    return timeless_client(fake_time)
 
 
 @pytest_asyncio.fixture
@@ -72,3 +73,33 @@ async def server() -> AsyncIterator[FakeSyllable]:
 async def client(server: FakeSyllable) -> AsyncIterator[AsyncSyllableClient]:
     async with AsyncSyllableClient(server.api_key, base_url=server.url) as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def ca() -> trustme.CA:
+    """A private authority; made, and its library imported, for those tests alone that speak TLS."""
+    import trustme
+
+    return trustme.CA()
+
+
+@pytest.fixture(scope="session")
+def server_tls(ca: trustme.CA) -> ssl.SSLContext:
+    """For `FaultServer(..., tls=server_tls)`."""
+    from tests.fault_server.tls import server_context
+
+    return server_context(ca)
+
+
+@pytest.fixture(scope="session")
+def client_tls(ca: trustme.CA) -> ssl.SSLContext:
+    """For a client that trusts the private CA and no other."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    ca.configure_trust(context)  # pyright: ignore[reportUnknownMemberType]
+    return context
+
+
+@pytest.fixture
+def trusted(client_tls: ssl.SSLContext, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sessions that a client makes for itself trust the private CA."""
+    monkeypatch.setattr(aiohttp.connector, "_SSL_CONTEXT_VERIFIED", client_tls)

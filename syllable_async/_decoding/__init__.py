@@ -1,5 +1,23 @@
 """From a response's bytes to a model, and back."""
 
-from .decode import Converter, check_converter, decode, make_converter, to_dict, to_json
+from .decode import (
+    Converter,
+    check_converter,
+    check_invalid_row_hook,
+    decode,
+    decode_page,
+    make_converter,
+    to_dict,
+    to_json,
+)
 
-__all__ = ["Converter", "check_converter", "decode", "make_converter", "to_dict", "to_json"]
+__all__ = [
+    "Converter",
+    "check_converter",
+    "check_invalid_row_hook",
+    "decode",
+    "decode_page",
+    "make_converter",
+    "to_dict",
+    "to_json",
+]

@@ -1,13 +1,17 @@
 """The cattrs converter: every model has its hooks, and a hook that a user registers is honoured.
 
-Where no user's hook is in the way it decodes natively, as `native` does. A property test holds both paths equal.
+cattrs is the meaning. Where no user's hook is in the way, bytes go to msgspec, as `native` does it; a property test
+holds both paths equal.
 """
 
 from __future__ import annotations
 
+import dataclasses
+import typing
 from collections.abc import Callable
 from datetime import datetime
 from enum import Enum
+from functools import partial
 from types import GenericAlias, UnionType
 from typing import Any, TypeVar, Union, cast, get_args, get_origin
 
@@ -16,13 +20,20 @@ import msgspec
 from cattrs import transform_error
 from cattrs.cols import list_structure_factory
 from cattrs.errors import BaseValidationError, ForbiddenExtraKeysError, StructureHandlerNotFoundError
-from cattrs.gen import make_dict_structure_fn
 from cattrs.preconf.msgspec import MsgspecJsonConverter, configure_converter
 
 from .native import DECODE_EXCEPTIONS, DecodeFailure, decode_failure, describe, native_decoder
 
 T = TypeVar("T")
 _Predicate = Callable[[Any], bool]
+STRUCTURE_EXCEPTIONS = (
+    *DECODE_EXCEPTIONS,
+    BaseValidationError,
+    ForbiddenExtraKeysError,
+    StructureHandlerNotFoundError,
+    ExceptionGroup,
+)
+"""What a response that does not fit raises, in msgspec, in cattrs or in a hook."""
 
 
 class HookAwareConverter(MsgspecJsonConverter):
@@ -31,14 +42,24 @@ class HookAwareConverter(MsgspecJsonConverter):
     def __init__(self, *args: Any, **options: Any) -> None:
         self._user_hooks: list[_Predicate] = []
         self._loads: dict[Any, Callable[[bytes], Any]] = {}
+        self.readers: dict[Any, Any] = {}
+        """What `decode` has bound to a type, once; until a hook is registered."""
         super().__init__(*args, **options)
         configure_converter(self)
+        super().register_structure_hook(msgspec.Struct, partial(_structure_struct, self))
         self.register_structure_hook_factory(_is_attrs_class, _model_factory)
         self.register_structure_hook_factory(_is_tuple_of, _tuple_factory)
         self.register_structure_hook_factory(_is_optional, _optional_factory)
         for leaf in (str, int, float, bool, datetime, Enum):
             self.register_structure_hook(leaf, _structure_strictly)
-        self._user_hooks.clear()  # these hooks mean what msgspec does
+        # These hooks mean what msgspec does. An option such as `forbid_extra_keys` is cattrs' own, for every class.
+        self._user_hooks.clear()
+        if self._has_options():
+            self._user_hooks.append(_is_class)
+
+    def _has_options(self) -> bool:
+        given = self.forbid_extra_keys, self.use_alias, self.omit_if_default, self._prefer_attrib_converters
+        return any(given) or bool(self.type_overrides)
 
     def get_loads_hook(self, cl: type[T]) -> Callable[[bytes], T]:
         """The function that turns JSON bytes into a `cl`; cached until a hook is registered."""
@@ -54,58 +75,84 @@ class HookAwareConverter(MsgspecJsonConverter):
 
         return loads
 
+    def structure_json(self, value: Any, cl: type[T]) -> T:
+        """A `cl` from decoded JSON, by the path that `get_loads_hook` takes for it."""
+        return self.structure(value, cl) if self._has_user_hook(cl) else msgspec.convert(value, cl)
+
+    def is_native(self, cl: Any) -> bool:
+        """Whether `get_loads_hook` hands the bytes of a `cl` to msgspec."""
+        return not self._has_user_hook(cl)
+
+    def is_users(self, cl: Any) -> bool:
+        """Whether a user's hook is registered for just this type."""
+        return any(predicate(cl) for predicate in self._user_hooks if predicate is not _is_class)
+
     def _has_user_hook(self, cl: Any) -> bool:
-        return any(predicate(part) for part in _types_within(cl) for predicate in self._user_hooks)
+        return bool(self._user_hooks) and any(
+            predicate(part) for part in _types_within(cl) for predicate in self._user_hooks
+        )
 
     def _note_user_hook(self, predicate: _Predicate) -> None:
         self._user_hooks.append(predicate)
         self._loads.clear()
+        self.readers.clear()
 
     def register_structure_hook(self, cl: Any, func: Any = None) -> Any:
-        """As in cattrs; replies with a `cl` anywhere in them are structured by cattrs from now on."""
+        """As in cattrs; responses with a `cl` anywhere in them are structured by cattrs from now on."""
         if func is None:  # a decorator: the type stands in the function's return annotation
             result = super().register_structure_hook(cl)
             self._note_user_hook(lambda _: True)
             return result
+        if not _is_class(cl):
+            # Unions and generics: cattrs' own registries for them would be asked after our factories.
+            return self.register_structure_hook_func(lambda part: part == cl, func)
         super().register_structure_hook(cl, func)
-        return self._note_user_hook(
-            lambda part: part == cl or (_is_class(part) and _is_class(cl) and issubclass(part, cl))
-        )
+        return self._note_user_hook(lambda part: part == cl or (_is_class(part) and issubclass(part, cl)))
 
     def register_structure_hook_func(self, check_func: _Predicate, func: Any) -> None:
-        """As in cattrs; replies with a type that `check_func` accepts are structured by cattrs from now on."""
+        """As in cattrs; responses with a type that `check_func` accepts are structured by cattrs from now on."""
         super().register_structure_hook_func(check_func, func)
         self._note_user_hook(check_func)
 
     def register_structure_hook_factory(self, predicate: Any, factory: Any = None) -> Any:
-        """As in cattrs; replies with a type that `predicate` accepts are structured by cattrs from now on."""
+        """As in cattrs; responses with a type that `predicate` accepts are structured by cattrs from now on."""
         self._note_user_hook(predicate)
         return super().register_structure_hook_factory(predicate, factory)
 
     def copy(self, *args: Any, **options: Any) -> HookAwareConverter:
-        """As in cattrs, with the user's hooks."""
+        """As in cattrs, with the user's hooks and with options for every class."""
         other = super().copy(*args, **options)
-        other._user_hooks = list(self._user_hooks)
+        other._user_hooks = [*self._user_hooks, *other._user_hooks]
+        if not self.is_users(msgspec.Struct):  # this one's would go on asking this one
+            MsgspecJsonConverter.register_structure_hook(other, msgspec.Struct, partial(_structure_struct, other))
         return other
 
 
 def _is_class(value: object) -> bool:
-    return isinstance(value, type)
+    return isinstance(value, type) and not isinstance(value, GenericAlias)
 
 
-def _types_within(cl: Any, seen: set[Any] | None = None) -> set[Any]:
+def _types_within(cl: Any, seen: list[Any] | None = None) -> list[Any]:
     """Every type that stands in `cl`: itself, its fields', its arguments'."""
-    seen = set() if seen is None else seen
-    if cl in seen:
+    seen = [] if seen is None else seen
+    if cl in seen or cl is Ellipsis or isinstance(cl, str):
         return seen
-    seen.add(cl)
-    parts: list[Any] = list(get_args(cl))
-    if _is_class(cl) and attrs.has(cl):
-        parts += [field.type for field in attrs.fields(attrs.resolve_types(cl))]
-    for part in parts:
-        if part is not Ellipsis:
-            _types_within(part, seen)
+    seen.append(cl)
+    for part in (*get_args(cl), *_field_types(cl)):
+        _types_within(part, seen)
     return seen
+
+
+def _field_types(cl: Any) -> list[Any]:
+    origin = get_origin(cl) or cl
+    if not isinstance(origin, type):
+        return []
+    if attrs.has(origin):
+        return [field.type for field in attrs.fields(attrs.resolve_types(origin))]
+    has_fields = dataclasses.is_dataclass(origin) or issubclass(origin, msgspec.Struct)
+    if has_fields or typing.is_typeddict(origin) or hasattr(origin, "_fields"):
+        return [*typing.get_type_hints(origin).values()]
+    return []
 
 
 def _structure_strictly(value: Any, cl: Any) -> Any:
@@ -126,7 +173,7 @@ def _is_tuple_of(cl: Any) -> bool:
 
 
 def _model_factory(cl: Any, converter: Any) -> Callable[[Any, Any], Any]:
-    fields = make_dict_structure_fn(cl, converter)
+    fields = converter.gen_structure_attrs_fromdict(cl)
 
     def structure(value: Any, _: Any) -> Any:
         if not isinstance(value, dict):
@@ -134,6 +181,18 @@ def _model_factory(cl: Any, converter: Any) -> Callable[[Any, Any], Any]:
         return fields(cast("dict[str, Any]", value), cl)
 
     return structure
+
+
+def _structure_struct(converter: HookAwareConverter, value: Any, cl: Any) -> Any:
+    """A msgspec Struct field by field, so that hooks reach into it."""
+    if not isinstance(value, dict):
+        raise msgspec.ValidationError(f"Expected `object`, got `{_json_type(value)}`")
+    found, fields = cast("dict[str, Any]", value), msgspec.structs.fields(cl)
+    missing = [field.encode_name for field in fields if field.required and field.encode_name not in found]
+    if missing:
+        raise msgspec.ValidationError(f"Object missing required field `{missing[0]}`")
+    known = [field for field in fields if field.encode_name in found]
+    return cl(**{field.name: converter.structure(found[field.encode_name], field.type) for field in known})
 
 
 def _tuple_factory(cl: Any, converter: Any) -> Callable[[Any, Any], Any]:
@@ -167,13 +226,24 @@ def _json_type(value: object) -> str:
     return names.get(type(value), type(value).__name__)
 
 
-def decode_by_converter(body: bytes, cls: type[T], converter: MsgspecJsonConverter) -> T | DecodeFailure:
-    """A `cls` from JSON by a user's converter, or why not."""
-    try:
-        return converter.get_loads_hook(cls)(body)
-    except BaseValidationError as error:
-        first = transform_error(error, format_exception=lambda part, _: describe(part))[0]
+def structure_failure(error: BaseException) -> DecodeFailure:
+    """What msgspec, cattrs or a hook says of a response, without its values."""
+    if isinstance(error, BaseValidationError):
+        first = transform_error(error, format_exception=_describe_part)[0]
         problem, _, path = first.rpartition(" @ ")
         return DecodeFailure(problem, path)
-    except (*DECODE_EXCEPTIONS, ForbiddenExtraKeysError, StructureHandlerNotFoundError) as error:
-        return decode_failure(error)
+    return decode_failure(error)
+
+
+def _describe_part(error: BaseException, _: Any) -> str:
+    # cattrs' own generated code looks a required field up in the dict; a KeyError from elsewhere may quote a value.
+    if isinstance(error, KeyError) and _is_from_cattrs(error):
+        return f"Object missing required field `{error.args[0]}`"
+    return describe(error)
+
+
+def _is_from_cattrs(error: KeyError) -> bool:
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    return trace is not None and trace.tb_frame.f_code.co_filename.startswith("<cattrs generated")

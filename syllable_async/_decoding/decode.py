@@ -1,51 +1,80 @@
-"""From a reply's bytes to a model, and back.
+"""From a response's bytes to a model, and back.
 
 cattrs is the meaning: every model has its hooks, and a hook that a user registers is honoured. msgspec is the fast
-path, and the only one without a converter of the user's: so cattrs is imported by who asks for one, and nobody else
-pays the tenth of the import's time that it takes.
+path. A body that does not fit is read once more, leniently; what was repaired is warned of, so that drift is seen.
 """
 
 from __future__ import annotations
 
-from datetime import datetime
-from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+import warnings
+from collections.abc import Callable
+from datetime import UTC, datetime
+from functools import lru_cache
+from inspect import iscoroutinefunction
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, cast, get_args
 
+import attrs
 import msgspec
 
-from ..errors import ResponseValidationError
-from .native import DecodeFailure, decode_natively
+from .._messages import Page
+from ..errors import ResponseDriftWarning, ResponseValidationError
+from ..models import InvalidRow
+from .lenient import Change, is_too_fine, repair
+from .native import DECODE_EXCEPTIONS, DecodeFailure, decode_failure, native_decoder
 
 if TYPE_CHECKING:
     from cattrs.preconf.msgspec import MsgspecJsonConverter
 
+    from .converter import HookAwareConverter
+
 T = TypeVar("T")
-Converter: TypeAlias = "MsgspecJsonConverter | None"
+Converter: TypeAlias = "MsgspecJsonConverter"
+_warned: set[tuple[str, Change]] = set()
+"""What was warned of in this process: once per type and path."""
 
 
 def make_converter() -> MsgspecJsonConverter:
     """A converter for every model, to give to `AsyncSyllableClient(converter=…)`.
 
-    Hooks registered on it are honoured for every reply: decoding leaves the native path for the types that a hook
-    touches, and for those only.
+    Hooks registered on it are honoured for every response, wherever plain cattrs would call them: decoding leaves the
+    native path for the types that a hook touches, and for those only.
     """
-    from .converter import HookAwareConverter  # noqa: PLC0415
+    from .converter import HookAwareConverter  # noqa: PLC0415 - with the first client, not with the package
 
     return HookAwareConverter(detailed_validation=True)
 
 
 def check_converter(converter: object) -> Converter:
-    """A user's converter, or None: without hooks."""
-    if converter is None:
-        return None
-    from cattrs.preconf.msgspec import MsgspecJsonConverter  # noqa: PLC0415
+    """A user's converter, or a new one for None.
 
-    if not isinstance(converter, MsgspecJsonConverter):
+    Raises:
+        TypeError: it is not from `make_converter()`, nor a copy of one that is: it would judge responses otherwise.
+    """
+    from .converter import HookAwareConverter  # noqa: PLC0415 - as above
+
+    if converter is None:
+        return make_converter()
+    if not isinstance(converter, HookAwareConverter):
         raise TypeError("converter must come from make_converter()")
     return converter
 
 
-def decode(body: bytes, cls: type[T], converter: Converter = None) -> T:
-    """The one way from a reply's body to a model.
+def check_invalid_row_hook(on_invalid_row: object) -> None:
+    """Refuse what cannot be called with an `InvalidRow`, or would have to be awaited."""
+    if on_invalid_row is None:
+        return
+    if not callable(on_invalid_row):
+        raise TypeError(f"on_invalid_row must be a function, not {type(on_invalid_row).__name__}")
+    call = getattr(on_invalid_row, "__call__", None)  # noqa: B004 - of an object whose `__call__` is async
+    if iscoroutinefunction(on_invalid_row) or iscoroutinefunction(call):
+        raise TypeError("on_invalid_row must be a plain function: it is called between two rows and not awaited")
+
+
+def decode(body: bytes, cls: type[T], converter: Converter | None = None) -> T:
+    """The one way from a response's body to a model.
+
+    A body that does not fit is read once more, leniently: text of a number, `3.0` for an int, `1` for a bool, dates and
+    times in other forms. Then `ResponseDriftWarning` is given, once per type and path.
 
     Args:
         body: JSON, UTF-8.
@@ -55,16 +84,184 @@ def decode(body: bytes, cls: type[T], converter: Converter = None) -> T:
     Raises:
         ResponseValidationError: with the path and the types, never a value.
     """
-    if converter is None:
-        result = decode_natively(body, cls)
-    else:
-        from .converter import decode_by_converter  # noqa: PLC0415
-
-        result = decode_by_converter(body, cls, converter)
+    known: _Reader | None = None if converter is None else cast("HookAwareConverter", converter).readers.get(cls)
+    reader = known or _reader(cls, converter)
+    result = reader.read(body)
     if isinstance(result, DecodeFailure):
         del body  # the frames of an error stay behind, and their locals
-        raise ResponseValidationError(getattr(cls, "__name__", str(cls)), result.path, result.problem)
-    return result
+        raise ResponseValidationError(reader.name, result.path, result.problem)
+    return cast("T", result)
+
+
+def decode_page(body: bytes, cls: Any, converter: Converter | None, *, keep_invalid: bool) -> Page[Any, InvalidRow]:
+    """A page of a list, with its rows' instants on the wire.
+
+    Args:
+        body: JSON, UTF-8.
+        cls: the envelope: `items` is a tuple of rows.
+        converter: from `make_converter()`.
+        keep_invalid: rows that do not fit are given beside the others; else one of them ends it all.
+
+    Raises:
+        ResponseValidationError: the envelope does not fit, or a row where it should.
+    """
+    reader = _reader(cls, converter)
+    result = reader.read(body)
+    if isinstance(result, DecodeFailure) and keep_invalid:
+        return _read_rows(reader, body, result)
+    if isinstance(result, DecodeFailure):
+        del body
+        raise ResponseValidationError(reader.name, result.path, result.problem)
+    return _page_of(result, _instants(reader, result.items, body))
+
+
+def _page_of(response: Any, instants: tuple[datetime, ...], **invalid: Any) -> Page[Any, InvalidRow]:
+    return Page(
+        response=response,
+        rows=response.items,
+        instants=instants,
+        page_size=response.page_size,
+        total_pages=response.total_pages,
+        total_count=response.total_count,
+        **invalid,
+    )
+
+
+def _instants(reader: _Reader, rows: tuple[Any, ...], body: bytes) -> tuple[datetime, ...]:
+    """When each row is, UTC. A user's hook may have made a local time of a timestamp: then the wire is asked."""
+    if reader.is_native:
+        stamps = [getattr(row, "timestamp", None) for row in rows]
+    else:
+        stamps = [_instant_of(row) for row in msgspec.json.decode(body)["items"]]
+    found = tuple(stamp.astimezone(UTC) for stamp in stamps if isinstance(stamp, datetime))
+    return found if len(found) == len(rows) else ()
+
+
+def _instant_of(row: object) -> datetime | None:
+    """The timestamp of a row's JSON, None where it cannot be read."""
+    stamp = cast("dict[str, Any]", row).get("timestamp") if isinstance(row, dict) else None
+    repaired, _ = repair(stamp, datetime, lambda _: False)
+    try:
+        moment = msgspec.convert(repaired, datetime)
+    except msgspec.ValidationError:
+        return None
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+
+
+def _read_rows(reader: _Reader, body: bytes, failure: DecodeFailure) -> Page[Any, InvalidRow]:
+    """Row by row, so that one that does not fit costs no other; the first failure where the envelope does not fit."""
+    envelope = reader.attempt(msgspec.json.decode, body)
+    rows = cast("dict[str, Any]", envelope).get("items") if isinstance(envelope, dict) else None
+    response: Any = None
+    if isinstance(rows, list):
+        response = reader.reread({**cast("dict[str, Any]", envelope), "items": []})
+    if response is None or isinstance(response, DecodeFailure):
+        del body, envelope, rows
+        raise ResponseValidationError(reader.name, failure.path, failure.problem)
+    items = {field.name: field.type for field in attrs.fields(attrs.resolve_types(reader.cls))}["items"]
+    one = _reader(get_args(items)[0], reader.converter)
+    read = [(raw, one.reread(raw)) for raw in cast("list[Any]", rows)]
+    good = [(raw, row) for raw, row in read if not isinstance(row, DecodeFailure)]
+    bad = [(index, raw, row) for index, (raw, row) in enumerate(read) if isinstance(row, DecodeFailure)]
+    instants = [_instant_of(raw) for raw, _ in good]
+    return _page_of(
+        attrs.evolve(response, items=tuple(row for _, row in good)),
+        tuple(moment for moment in instants if moment is not None) if None not in instants else (),
+        invalid=tuple(InvalidRow(index=n, path=row.path, problem=row.problem, raw=raw) for n, raw, row in bad),
+        invalid_instants=tuple(_instant_of(raw) for _, raw, _ in bad),
+    )
+
+
+def _reader(cls: Any, converter: Converter | None) -> _Reader:
+    if converter is None:
+        return _native_reader(cls)
+    readers: dict[Any, _Reader] = cast("HookAwareConverter", converter).readers
+    reader = readers.get(cls)
+    if reader is None:
+        reader = readers[cls] = _Reader(cls, converter)
+    return reader
+
+
+@lru_cache(256)
+def _native_reader(cls: Any) -> _Reader:
+    return _Reader(cls, None)
+
+
+class _Reader:
+    """Reads one type: strictly, then leniently. A failure is a value: an error's context would quote the response."""
+
+    def __init__(self, cls: Any, converter: Converter | None) -> None:
+        self.cls = cls
+        self.name: str = getattr(cls, "__name__", str(cls))
+        self.converter = cast("HookAwareConverter | None", converter)
+        self.is_native = self.converter is None or self.converter.is_native(cls)
+        """Whether no user's hook is in the way."""
+        self._load = native_decoder(cls) if self.converter is None else self.converter.get_loads_hook(cls)
+        self._exceptions: tuple[type[BaseException], ...] = DECODE_EXCEPTIONS
+        self._failure = decode_failure
+        if self.converter is not None:
+            from .converter import STRUCTURE_EXCEPTIONS, structure_failure  # noqa: PLC0415 - loaded with the converter
+
+            self._exceptions, self._failure = STRUCTURE_EXCEPTIONS, structure_failure
+
+    def read(self, body: bytes) -> Any:
+        """A `cls`, or a `DecodeFailure`."""
+        try:
+            result = self._load(body)
+        except self._exceptions as error:
+            result = self._failure(error)
+        if not isinstance(result, DecodeFailure) and not is_too_fine(body):
+            return result
+        value = self.attempt(msgspec.json.decode, body)
+        if isinstance(value, DecodeFailure):
+            return result
+        again = self._leniently(value)
+        return result if again is None else again
+
+    def reread(self, value: Any) -> Any:
+        """A `cls` from decoded JSON, or a `DecodeFailure`."""
+        result = self.attempt(self._structure, value)
+        if not isinstance(result, DecodeFailure):
+            return result
+        again = self._leniently(value)
+        return result if again is None else again
+
+    def _leniently(self, value: Any) -> Any:
+        """None where there is nothing that a lenient reading could change."""
+        repaired, changes = repair(value, self.cls, self._is_kept)
+        if not changes:
+            return None
+        again = self.attempt(self._structure, repaired)
+        if not isinstance(again, DecodeFailure):
+            _warn(self.name, changes)
+        return again
+
+    def _structure(self, value: Any) -> Any:
+        if self.converter is None:
+            return msgspec.convert(value, self.cls)
+        return self.converter.structure_json(value, self.cls)
+
+    def attempt(self, read: Callable[[Any], Any], source: Any) -> Any:
+        """What `read` makes of it, or a `DecodeFailure`."""
+        try:
+            return read(source)
+        except self._exceptions as error:
+            return self._failure(error)
+
+    def _is_kept(self, cls: Any) -> bool:
+        return self.converter is not None and self.converter.is_users(cls)
+
+
+def _warn(name: str, changes: list[Change]) -> None:
+    for change in dict.fromkeys(changes):
+        if (name, change) in _warned:
+            continue
+        _warned.add((name, change))  # before the warning: a filter may make an error of it
+        warnings.warn(
+            f"{name}: `{change.found}` in place of `{change.expected}` - at `{change.path}`; it was read all the same",
+            ResponseDriftWarning,
+            stacklevel=2,
+        )
 
 
 def to_dict(model: Any) -> dict[str, Any]:

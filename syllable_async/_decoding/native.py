@@ -21,14 +21,6 @@ class DecodeFailure(NamedTuple):
     path: str
 
 
-def decode_natively(body: bytes, cls: type[T]) -> T | DecodeFailure:
-    """A `cls` from JSON, or why not."""
-    try:
-        return native_decoder(cls)(body)
-    except DECODE_EXCEPTIONS as error:
-        return decode_failure(error)
-
-
 def native_decoder(cls: type[T]) -> Callable[[bytes], T]:
     """The function that turns JSON bytes into a `cls`."""
     decoder: Callable[[bytes], T] = _decoder(cast("Hashable", cls))
@@ -48,8 +40,6 @@ def decode_failure(error: BaseException) -> DecodeFailure:
 
 def describe(error: BaseException) -> str:
     """What msgspec says, without quoted values; of another error (a user's hook, say) only the class."""
-    if isinstance(error, KeyError):
-        return f"Object missing required field `{error.args[0]}`"
     if isinstance(error, msgspec.MsgspecError):
         return re.sub(r"""\s*(['"]).*\1""", "", str(error), flags=re.DOTALL)
     return type(error).__name__

@@ -6,18 +6,21 @@ import hashlib
 from collections.abc import Awaitable, Callable, Collection, Iterable
 from datetime import datetime
 from functools import partial
-from typing import TypeVar
+from typing import TypeVar, cast
 
-from .._decoding import Converter, decode
+import attrs
+
+from .._decoding import Converter, check_invalid_row_hook, decode, decode_page, to_json
 from .._http import RecordingRequest, Transport, encode_path_segment
 from .._messages import Request
 from .._pagination import ListQuery, Pager, WindowIterator, windows
 from .._recordings import Opener, RecordingStream, recording_stem
 from .._retry import CallState, Retries
 from .._validators import non_negative_seconds
-from ..errors import RecordingError, SyllableError
+from ..errors import PaginationError, RecordingError, SyllableError
 from ..models import (
     InspectLatencyResponse,
+    InvalidRow,
     ListResponseSession,
     OrderByDirection,
     Session,
@@ -64,6 +67,7 @@ class Sessions:
         fields: Iterable[SessionProperties | str] | None = None,
         start_datetime: datetime | str | None = None,
         end_datetime: datetime | str | None = None,
+        on_invalid_row: Callable[[InvalidRow], object] | None = None,
         retries: Retries = None,
     ) -> Pager:
         """Sessions that match, page by page: `GET /api/v1/sessions/`. Nothing is sent yet.
@@ -81,6 +85,8 @@ class Sessions:
             fields: properties to return; the others are None then. Without it all are returned.
             start_datetime: earliest time, an aware `datetime`, or a string that is sent as it is.
             end_datetime: latest time, likewise. Whether a bound is inclusive the API does not say.
+            on_invalid_row: called once with each row that does not fit its model; every other row comes. Without it
+                such a row ends the walk with `ResponseValidationError`.
             retries: in place of the client's policy.
         """
         query = ListQuery.from_arguments(
@@ -94,7 +100,12 @@ class Sessions:
             start_datetime=start_datetime,
             end_datetime=end_datetime,
         )
-        return Pager(self._with_policy(retries)._fetch_page, query, self._transport.clock)
+        check_invalid_row_hook(on_invalid_row)
+        sessions = self._with_policy(retries)
+        fetch = sessions._fetch_page
+        if on_invalid_row is not None:
+            fetch = partial(sessions._fetch_valid_rows, _Once(on_invalid_row))
+        return Pager(fetch, query, self._transport.clock)
 
     def windows(
         self, start_datetime: datetime, end_datetime: datetime, max_sessions: int = 5000, *, retries: Retries = None
@@ -118,18 +129,30 @@ class Sessions:
         request = Request(method="GET", path_template=_LIST, path=_LIST, query=query.to_query_items())
         return self._fetch(request, ListResponseSession)
 
-    async def get_by_id(self, session_id: str, *, retries: Retries = None) -> Session:
+    async def _fetch_valid_rows(self, tell: _Once, query: ListQuery) -> ListResponseSession:
+        """A page without the rows that do not fit; each of them is told once."""
+        request = Request(method="GET", path_template=_LIST, path=_LIST, query=query.to_query_items())
+        response = await self._transport.send(request)
+        page = decode_page(response.body, ListResponseSession, self._converter, keep_invalid=True)
+        if page.invalid and not page.rows:
+            # A walk that went on from here would have no row to go on from.
+            raise PaginationError("no row of a page fits its model", page=query.page or 0)
+        for row in page.invalid:
+            tell(row)
+        return cast("ListResponseSession", page.response)
+
+    async def get_by_id(self, session_id: str | int, *, retries: Retries = None) -> Session:
         """One session: `GET /api/v1/sessions/{session_id}`. `NotFoundError` where there is none."""
         return await self._with_policy(retries)._fetch(_session_request(_BY_ID, session_id), Session)
 
-    async def get_full_summary(self, session_id: str, *, retries: Retries = None) -> SessionSummaryResponse:
+    async def get_full_summary(self, session_id: str | int, *, retries: Retries = None) -> SessionSummaryResponse:
         """A session's summary and rating: `GET /api/v1/sessions/full-summary/{session_id}`."""
         return await self._with_policy(retries)._fetch(
             _session_request(_FULL_SUMMARY, session_id), SessionSummaryResponse
         )
 
     async def get_transcript(
-        self, session_id: str, *, wait_complete: float | None = None, retries: Retries = None
+        self, session_id: str | int, *, wait_complete: float | None = None, retries: Retries = None
     ) -> SessionTranscriptionResponse:
         """What was said and which tools were used: `GET /api/v1/sessions/transcript/{session_id}`.
 
@@ -154,15 +177,17 @@ class Sessions:
             await clock.sleep(min(pause, left))
             pause = min(2 * pause, 15.0)
 
-    async def get_latency(self, session_id: str, *, retries: Retries = None) -> InspectLatencyResponse:
+    async def get_latency(self, session_id: str | int, *, retries: Retries = None) -> InspectLatencyResponse:
         """Where a session's time went: `GET /api/v1/sessions/latency/{session_id}`."""
         return await self._with_policy(retries)._fetch(_session_request(_LATENCY, session_id), InspectLatencyResponse)
 
-    async def get_timeline(self, session_id: str, *, retries: Retries = None) -> SessionTimelineResponse:
+    async def get_timeline(self, session_id: str | int, *, retries: Retries = None) -> SessionTimelineResponse:
         """A session's events in order: `GET /api/v1/sessions/timeline/{session_id}`."""
         return await self._with_policy(retries)._fetch(_session_request(_TIMELINE, session_id), SessionTimelineResponse)
 
-    async def generate_recording_urls(self, session_id: str, *, retries: Retries = None) -> SessionRecordingResponse:
+    async def generate_recording_urls(
+        self, session_id: str | int, *, retries: Retries = None
+    ) -> SessionRecordingResponse:
         """Fresh URLs of a session's recordings: `POST /api/v1/sessions/recording/{session_id}`.
 
         The URLs hold tokens: do not log them. Minting them again does no harm, so the call is retried like a GET.
@@ -179,11 +204,11 @@ class Sessions:
             retries: in place of the client's policy.
         """
         sessions, call = self._with_policy(retries), CallState()
-        request = RecordingRequest.from_token(sessions._transport, _RECORDING_STREAM, token, call)
+        request = RecordingRequest.from_token(sessions._transport, _RECORDING_STREAM, token, call).traced()
         return sessions._stream(request, f"recording-{hashlib.sha256(token.encode()).hexdigest()[:12]}")
 
     async def recordings(
-        self, session_id: str, *, allow_hosts: Collection[str] = (), retries: Retries = None
+        self, session_id: str | int, *, allow_hosts: Collection[str] = (), retries: Retries = None
     ) -> tuple[RecordingStream, ...]:
         """A session's recordings, unopened; empty where there are none. Each can mint its URL again.
 
@@ -198,11 +223,11 @@ class Sessions:
         """
         sessions = self._with_policy(retries)
         urls = (await sessions.generate_recording_urls(session_id)).recordings or ()
-        requests = [sessions._recording_request(url, CallState(), allow_hosts) for url in urls]
+        requests = [sessions._recording_request(url, CallState(), allow_hosts).traced() for url in urls]
         return tuple(
             sessions._stream(
                 request,
-                recording_stem(session_id, index),
+                recording_stem(str(session_id), index),
                 partial(sessions._renew_recording, session_id, index, request),
             )
             for index, request in enumerate(requests)
@@ -216,22 +241,30 @@ class Sessions:
         self, request: RecordingRequest, name: str, renew: Callable[[], Awaitable[Opener]] | None = None
     ) -> RecordingStream:
         retrier, timeout = self._transport.retrier, self._transport.timeout
+        on_end = None if request.span is None else request.span.end
 
         def retry(attempt: Callable[[], Awaitable[T]], failure: SyllableError | None) -> Awaitable[T]:
             return retrier.run(lambda _: attempt(), request.request, call=request.call, failure=failure)
 
         return RecordingStream(
-            request.open, retry=retry, clock=self._transport.clock, timeout=timeout, renew=renew, name=name
+            request.open,
+            retry=retry,
+            clock=self._transport.clock,
+            timeout=timeout,
+            renew=renew,
+            name=name,
+            on_end=on_end,
         )
 
-    async def _renew_recording(self, session_id: str, index: int, request: RecordingRequest) -> Opener:
+    async def _renew_recording(self, session_id: str | int, index: int, request: RecordingRequest) -> Opener:
         """A newer URL of a recording, within the attempt that found the old one expired."""
         mint = _session_request(_RECORDING_URLS, session_id, method="POST")
         response = await self._transport.send_once(mint, request.call)
         urls = decode(response.body, SessionRecordingResponse, self._converter).recordings or ()
         if index >= len(urls):
             raise RecordingError("the session no longer has this recording")
-        return self._recording_request(urls[index], request.call, request.allow_hosts).open
+        renewed = self._recording_request(urls[index], request.call, request.allow_hosts)
+        return attrs.evolve(renewed, span=request.span).open
 
     def _recording_request(self, url: str, call: CallState, allow_hosts: Collection[str]) -> RecordingRequest:
         return RecordingRequest.from_url(self._transport, _RECORDING_STREAM, url, call, allow_hosts)
@@ -242,6 +275,20 @@ class Sessions:
         return decode(response.body, cls, self._converter)
 
 
-def _session_request(template: str, session_id: str, *, method: str = "GET") -> Request:
+class _Once:
+    """Calls a user's function once for each invalid row, however often a walk meets it."""
+
+    def __init__(self, call: Callable[[InvalidRow], object]) -> None:
+        self._call = call
+        self._told = set[bytes]()
+
+    def __call__(self, row: InvalidRow) -> None:
+        mark = hashlib.sha256(to_json(row.raw)).digest()
+        if mark not in self._told:
+            self._told.add(mark)
+            self._call(row)
+
+
+def _session_request(template: str, session_id: str | int, *, method: str = "GET") -> Request:
     path = template.replace("{session_id}", encode_path_segment(session_id, "session_id"))
     return Request(method=method, path_template=template, path=path)

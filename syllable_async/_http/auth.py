@@ -6,16 +6,13 @@ import os
 import re
 from collections.abc import Awaitable, Callable
 from inspect import isawaitable
-from typing import TypeVar, cast
+from typing import NoReturn, cast
 
 import attrs
-
-from ..errors import AuthenticationError
 
 API_KEY_HEADER = "Syllable-API-Key"
 ENV_KEY = "SYLLABLESDK_API_KEY_HEADER"
 KeyFunction = Callable[[], str | Awaitable[str]]
-T = TypeVar("T")
 _MAX_KEY = 8 * 2**10
 _KEY = re.compile(r"[!-~]+", re.ASCII)
 
@@ -40,43 +37,59 @@ def api_key_error(key: object) -> ValueError | TypeError | None:
     return None
 
 
+class Secret:
+    """A key on its way to a request's headers: what holds it shows it in no `repr`, traceback or pickle."""
+
+    __slots__ = ("value",)
+
+    def __init__(self, value: str) -> None:
+        self.value = value
+
+    def __repr__(self) -> str:
+        return "<hidden>"
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("an API key cannot be pickled")
+
+
+NO_KEY = Secret("")
+"""For a foreign origin."""
+
+
 @attrs.frozen(eq=False, repr=False)
 class ApiKey:
-    """The client's API key: a text, or a function of the user's that is asked for each request."""
+    """The client's API key: a text, or a function of the user's that is asked for each request.
 
-    source: str | KeyFunction
+    Attributes:
+        fixed: the key, where it is no function.
+    """
+
+    fixed: Secret | None
+    _function: KeyFunction | None = None
 
     @classmethod
     def from_argument(cls, api_key: object) -> ApiKey:
         """The `api_key` of a client; None takes it from the environment."""
         if callable(api_key):
-            return cls(cast("KeyFunction", api_key))
+            return cls(None, cast("KeyFunction", api_key))
         if api_key is not None:
-            return cls(check_api_key(api_key))
+            return cls(Secret(check_api_key(api_key)))
         key = os.environ.get(ENV_KEY)
         if not key:
             raise ValueError(f"no API key: give api_key, or set the environment variable {ENV_KEY}")
-        return cls(check_api_key(key))
+        return cls(Secret(check_api_key(key)))
 
-    def send(self, exchange: Callable[[str], Awaitable[T]]) -> Awaitable[T]:
-        """One exchange; a second one after a 401 if a function gives another key by then."""
-        return exchange(self.source) if isinstance(self.source, str) else self._send_with_current(exchange)
-
-    async def _send_with_current(self, exchange: Callable[[str], Awaitable[T]]) -> T:
-        key = await self.current()
-        outcome = await exchange(key)
-        if isinstance(outcome, AuthenticationError):
-            newer = await self.current()
-            if newer != key:
-                outcome = await exchange(newer)
-        return outcome
-
-    async def current(self) -> str:
+    async def current(self) -> Secret:
         """The key to send now; `ValueError` or `TypeError` where a function gives none, without showing it."""
-        answer = self.source() if callable(self.source) else self.source
+        if self._function is None:
+            return self.fixed or NO_KEY
+        answer = self._function()
         key = await answer if isawaitable(answer) else answer
         problem = api_key_error(key)
         if problem is None:
-            return key
+            return Secret(key)
         del answer, key  # frames show what a wrong key looks like, too
         raise problem
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("an API key cannot be pickled")

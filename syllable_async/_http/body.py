@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import ssl
+from contextlib import suppress
 
 import aiohttp
 
 from .._messages import Framing
-from .aiohttp_internals import connection_end, raw_bytes
+from .._timing import Timeout
+from ..errors import ResponseValidationError
+from .aiohttp_internals import body_read_before, connection_end, raw_bytes
+from .connection_errors import TRANSPORT_EXCEPTIONS
+from .content_coding import decompressor_for
 
 BOMB_SIZE = 8 * 2**20
 BOMB_RATIO = 100
@@ -17,7 +22,8 @@ BOMB_RATIO = 100
 class ResponseBody:
     """A response's body, and the truth about its end (RFC 9112 §8)."""
 
-    def __init__(self, response: aiohttp.ClientResponse) -> None:
+    def __init__(self, response: aiohttp.ClientResponse, *, decompressed: bool = False) -> None:
+        """`decompressed`: aiohttp has undone the Content-Encoding."""
         lengths = response.headers.getall("Content-Length", ())
         if len(lengths) > 1 and len(set(lengths)) > 1:  # pragma: no cover - aiohttp's Python parser lets it pass
             response.close()
@@ -26,9 +32,14 @@ class ResponseBody:
         self.framing: Framing = framing_of(response)
         # What tells a clean end from a cut is out of reach once aiohttp has let go of the connection.
         self._closed, self._tls = connection_end(response) if self.framing == "close" else (None, None)
+        self._decompressed = decompressed
+        self._read_before = body_read_before(response)
 
     async def read(self) -> bytes:
         """The next bytes, `b""` at the end; `ConnectionResetError` where the end of the connection is a cut."""
+        if self._read_before is not None:  # by a borrowed session's middleware, to an end that satisfied aiohttp
+            chunk, self._read_before = self._read_before, b""
+            return chunk
         chunk = await self.response.content.readany()
         if not chunk and self.framing == "close" and not self._ended_cleanly():
             raise ConnectionResetError
@@ -49,23 +60,56 @@ class ResponseBody:
 
     async def read_json(self, limit: int) -> bytes | None:
         """The whole decompressed body; None, and the connection closed, where it is larger than `limit` or a bomb."""
+        coding = None if self._decompressed else self.response.headers.get("Content-Encoding")
+        if coding is not None:
+            return await self._read_coded(coding, limit)
         chunks: list[bytes] = []
         size = 0
         while chunk := await self.read():
             chunks.append(chunk)
             size += len(chunk)
-            if size > limit or self._is_decompression_bomb(size):
-                self.response.close()
+            if (size > limit or size > BOMB_SIZE) and self._is_too_large(size, limit):
                 return None
             if self.framing != "close" and self.response.content.at_eof():
                 break  # without asking once more for nothing
         return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
-    async def read_excerpt(self, limit: int) -> bytes:
-        """The first `limit` bytes of the decompressed body, or all of it; the rest is left unread."""
+    async def _read_coded(self, coding: str, limit: int) -> bytes | None:
+        decompressor = decompressor_for(coding)
+        if decompressor is None:
+            self._decompressed = True
+            return await self.read_json(limit)
+        body = bytearray()
+        while chunk := await self.read():
+            for piece in decompressor.feed(chunk):
+                body += piece
+                if self._is_too_large(len(body), limit):
+                    return None
+        if body and not decompressor.finished:
+            # The framing is complete, so it was cut before it was sent: asking again brings the same.
+            raise ResponseValidationError("response", "$", "its compressed data has no end")
+        return bytes(body)
+
+    def _is_too_large(self, size: int, limit: int) -> bool:
+        if size <= limit and not self._is_decompression_bomb(size):
+            return False
+        self.response.close()
+        return True
+
+    async def read_excerpt(self, limit: int, seconds: float | None) -> bytes:
+        """The first `limit` bytes of the decompressed body, or all of it, within so many seconds.
+
+        A body that breaks off, stalls or has an unknown coding gives what came: it must not hide the status.
+        """
         excerpt = bytearray()
-        while len(excerpt) <= limit and (chunk := await self.read()):
-            excerpt += chunk
+        with suppress(*TRANSPORT_EXCEPTIONS), Timeout(seconds):
+            coding = "" if self._decompressed else self.response.headers.get("Content-Encoding", "")
+            decompressor = decompressor_for(coding)
+            while len(excerpt) <= limit and (chunk := await self.read()):
+                for piece in decompressor.feed(chunk) if decompressor is not None else (chunk,):
+                    excerpt += piece
+                    if len(excerpt) > limit:
+                        break
         return bytes(excerpt[:limit])
 
     def _is_decompression_bomb(self, size: int) -> bool:

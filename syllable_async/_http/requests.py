@@ -6,9 +6,10 @@ import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import cast
+from typing import Any, NamedTuple, cast
 from urllib.parse import quote, quote_plus
 
+import msgspec
 from yarl import URL
 
 from .._messages import Request
@@ -17,13 +18,17 @@ from .._validators import check_datetime, format_datetime
 _is_plain_segment = re.compile(r"[A-Za-z0-9_-]+", re.ASCII).fullmatch
 
 
-def encode_path_segment(value: str, name: str = "path segment") -> str:
+def encode_path_segment(value: str | int, name: str = "path segment") -> str:
     """One path segment, percent-encoded so that it can reach no other endpoint; `ValueError` where it could.
+
+    An int is written in decimal digits; a bool is no id.
 
     A slash is refused although it could be encoded: servers decode `%2F` before they look for the route.
     """
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(int(value))
     if not isinstance(value, str):
-        raise TypeError(f"{name} must be a str, not {type(value).__name__}")
+        raise TypeError(f"{name} must be a str or an int, not {type(value).__name__}")
     if _is_plain_segment(value):  # what ids look like; the rest of this costs 8 us for one of 36 characters
         return value
     if value in {"", ".", ".."}:
@@ -35,6 +40,7 @@ def encode_path_segment(value: str, name: str = "path segment") -> str:
     return quote(value, safe="")
 
 
+_MEDIA_TYPE = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+/[!#$%&'*+.^_`|~0-9A-Za-z-]+(;[\t -~]*)?", re.ASCII)
 _METHODS = frozenset({"GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"})
 
 
@@ -44,18 +50,56 @@ _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 _LITERAL = re.compile(r"/[A-Za-z0-9._~!$&'()*+,;=:@/-]*", re.ASCII)
 
 
+MAX_JSON = 64 * 2**20
+"""Bytes of a decompressed response, where the caller names no other limit."""
 Query = Mapping[str, object] | Iterable[tuple[str, object]] | None
 
 
-def build_request(method: str, segments: Sequence[str], query: Query, body: bytes | None) -> Request:
+class Body(NamedTuple):
+    """What a request sends, and its media type."""
+
+    data: bytes
+    content_type: str
+
+    @classmethod
+    def from_arguments(
+        cls, json: Any, content: bytes | bytearray | memoryview | str | None, content_type: str | None
+    ) -> Body | None:
+        """The body of `AsyncSyllableClient.request`; None for none.
+
+        Raises:
+            TypeError: `content` is neither bytes nor str, `content_type` is no str, or JSON has no form for a value.
+            ValueError: both `json` and `content`, a `content_type` without `content`, or one that HTTP does not allow.
+        """
+        if content is None:
+            if content_type is not None:
+                raise ValueError("content_type says what `content` is; JSON has its own")
+            return None if json is None else cls(msgspec.json.encode(json), "application/json")
+        if json is not None:
+            raise ValueError("a request has one body: give json or content, not both")
+        if not isinstance(content, bytes | bytearray | memoryview | str):
+            raise TypeError(f"content must be bytes or a str, not {type(content).__name__}")
+        if content_type is not None and not isinstance(content_type, str):
+            raise TypeError(f"content_type must be a str, not {type(content_type).__name__}")
+        default = "text/plain; charset=utf-8" if isinstance(content, str) else "application/octet-stream"
+        media_type = default if content_type is None else content_type
+        if not _MEDIA_TYPE.fullmatch(media_type):
+            raise ValueError("content_type must be a media type, for example 'text/csv' (RFC 9110 §8.3.1)")
+        return cls(content.encode() if isinstance(content, str) else bytes(content), media_type)
+
+
+def build_request(
+    method: str, segments: Sequence[str | int], query: Query, body: Body | None = None, max_bytes: int = MAX_JSON
+) -> Request:
     """A request for any endpoint; `AsyncSyllableClient.request` says what the arguments mean."""
     if method not in _METHODS:
         raise ValueError(f"method must be one of {', '.join(sorted(_METHODS))}")
     if not segments:
         raise ValueError("a path needs at least one segment")
     literal, rest = "", segments
-    if isinstance(segments[0], str) and segments[0].startswith("/"):
-        literal, rest = _check_literal_path(segments[0]), segments[1:]
+    first = segments[0]
+    if isinstance(first, str) and first.startswith("/"):
+        literal, rest = _check_literal_path(first), segments[1:]
     encoded = [encode_path_segment(part) for part in rest]
     named = 0 if literal else 3  # `/api/v1/agents/{}`: what follows may be an id, and stays out of logs and errors
     start = literal.rstrip("/") if rest else literal
@@ -64,7 +108,9 @@ def build_request(method: str, segments: Sequence[str], query: Query, body: byte
         path_template="/".join([start, *(part if i < named else "{}" for i, part in enumerate(encoded))]),
         path="/".join([start, *encoded]),
         query=tuple(_encode_query(query)),
-        body=body,
+        body=None if body is None else body.data,
+        content_type="application/json" if body is None else body.content_type,
+        max_bytes=max_bytes,
         idempotent=method in _SAFE_METHODS,
     )
 
@@ -98,8 +144,10 @@ def _encode_query_value(value: object) -> str:
 
 def build_url(base: str, request: Request) -> URL:
     """The request's address. Path segments come encoded; the query is encoded here."""
+    if not request.query:
+        return URL(base + request.path, encoded=True)
     query = "&".join([f"{_encode(name)}={_encode(value)}" for name, value in request.query])
-    return URL(f"{base}{request.path}{'?' if query else ''}{query}", encoded=True)
+    return URL(f"{base}{request.path}?{query}", encoded=True)
 
 
 def _encode(text: str) -> str:

@@ -1,9 +1,11 @@
-"""What an unsuccessful reply says: its error class, its details, how long to wait."""
+"""What an unsuccessful response says: its error class, its details, how long to wait, what the caller can do."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from datetime import UTC
+from difflib import get_close_matches
 from email.utils import parsedate_to_datetime
 from typing import Any, cast
 
@@ -21,6 +23,7 @@ from ..errors import (
     RateLimitError,
     ValidationError,
 )
+from ..models import SessionProperties
 
 _ERROR_BY_STATUS: Mapping[int, type[APIError]] = {
     400: BadRequestError,
@@ -46,6 +49,9 @@ _HTTP_DATE = re.compile(
     re.ASCII,
 )
 """RFC 9110 §5.6.7: the current form and the two obsolete ones."""
+_NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}", re.ASCII)
+_MAX_PLACES = 5
+_TAKES_PROPERTIES = frozenset({"search_fields", "order_by", "fields"})
 _REQUEST_ID = re.compile(r"[!-~]{1,128}", re.ASCII)
 
 
@@ -57,18 +63,38 @@ def error_for_response(
         status=status,
         method=request.method,
         path=request.path_template,
-        headers={name.lower(): value for name, value in headers.items()},
+        headers=plain_headers(headers),
         body=body,
         request_id=request_id(headers),
         attempts=attempts,
         retry_after=parse_retry_after(headers, now),
+        hint=_slash_hint(request, headers) if 300 <= status < 400 else "",
     )
     if isinstance(error, HTTPValidationError):
-        error.detail = _validation_errors(_detail(body))
+        entries = _validation_entries(_detail(body))
+        error.detail = tuple(entry.error() for entry in entries)
+        error.hint = _refused_places(entries)
     elif isinstance(error, BadRequestError):
         detail = _detail(body)
         error.detail = cast("str | dict[str, Any]", detail) if isinstance(detail, str | dict) else None
     return error
+
+
+def plain_headers(headers: Mapping[str, str]) -> dict[str, str]:
+    """Names in lower case; the values of a repeated header joined by commas (RFC 9110 §5.2)."""
+    plain: dict[str, str] = {}
+    for written, value in headers.items():
+        name = written.lower()
+        plain[name] = f"{plain[name]}, {value}" if name in plain else value
+    return plain
+
+
+def _slash_hint(request: Request, headers: Mapping[str, str]) -> str:
+    """FastAPI redirects a path without its final slash; we follow no redirect with a key."""
+    path = headers.get("Location", "").partition("?")[0].partition("#")[0]
+    if path.endswith(f"{request.path}/"):
+        return "the API has this path with a slash at its end: add the final slash"
+    return ""
 
 
 def request_id(headers: Mapping[str, str]) -> str | None:
@@ -85,33 +111,54 @@ def _detail(body: bytes) -> object:
     return cast("dict[str, object]", reply).get("detail") if isinstance(reply, dict) else None
 
 
-def _validation_errors(detail: object) -> tuple[ValidationError, ...]:
-    entries = cast("list[object]", detail) if isinstance(detail, list) else []
-    return tuple(error for error in map(_validation_error, entries) if error is not None)
-
-
-def _validation_error(entry: object) -> ValidationError | None:
-    """One entry as FastAPI writes it; anything else is left out."""
-    try:
-        return msgspec.convert(entry, _ValidationEntry).error()
-    except (msgspec.ValidationError, RecursionError):
-        return None
-
-
 class _ValidationEntry(msgspec.Struct):
     loc: tuple[str | int, ...]
     msg: str
     type: str
+    input: Any = None
 
     def error(self) -> ValidationError:
         return ValidationError(self.loc, self.msg, self.type)
 
 
-def parse_retry_after(headers: Mapping[str, str], now: float) -> float | None:
-    """Seconds that a reply asks to wait, None where it does not or where what it says has no meaning.
+def _validation_entries(detail: object) -> list[_ValidationEntry]:
+    """The entries that are as FastAPI writes them; anything else is left out."""
+    entries = cast("list[object]", detail) if isinstance(detail, list) else []
+    return [entry for entry in map(_validation_entry, entries) if entry is not None]
 
-    Reads `retry-after-ms`, then `Retry-After` as seconds (fractions too) or as a date (RFC 9110 §10.2.3). A date in
-    the past means 0. `now` is the wall clock, seconds since the epoch.
+
+def _validation_entry(entry: object) -> _ValidationEntry | None:
+    try:
+        return msgspec.convert(entry, _ValidationEntry)
+    except (msgspec.ValidationError, RecursionError):
+        return None
+
+
+def _refused_places(entries: list[_ValidationEntry]) -> str:
+    """What the API refused, and what a misspelt property may have meant; never a value, which may be a patient's."""
+    places = [f"{_place(entry.loc)}{_suggestion(entry)}" for entry in entries[:_MAX_PLACES]]
+    more = f" and {len(entries) - _MAX_PLACES} more" if len(entries) > _MAX_PLACES else ""
+    return f"refused: {', '.join(places)}{more}" if places else ""
+
+
+def _place(loc: tuple[str | int, ...]) -> str:
+    return ".".join(part if _NAME.fullmatch(part := str(each)) else "?" for each in loc)
+
+
+def _suggestion(entry: _ValidationEntry) -> str:
+    if not isinstance(entry.input, str) or _TAKES_PROPERTIES.isdisjoint(entry.loc):
+        return ""
+    known = [property_.value for property_ in SessionProperties]
+    nearest = get_close_matches(entry.input.lower(), known, n=1)
+    return f" (did you mean {nearest[0]!r}?)" if nearest and nearest[0] != entry.input else ""
+
+
+def parse_retry_after(headers: Mapping[str, str], now: float) -> float | None:
+    """Seconds that a response asks to wait, None where it does not or where what it says has no meaning.
+
+    Reads `retry-after-ms`, then `Retry-After` as seconds (fractions too) or as a date (RFC 9110 §10.2.3). A date means
+    the time from the response's own `Date` on, as its server's clock may be wrong; without one, from `now`, our wall
+    clock in seconds since the epoch. A date in the past means 0.
     """
     milliseconds = _parse_delay(headers.get("retry-after-ms", ""))
     if milliseconds is not None:
@@ -120,7 +167,7 @@ def parse_retry_after(headers: Mapping[str, str], now: float) -> float | None:
     if len(values) != 1:
         return None
     seconds = _parse_delay(values[0])
-    return _seconds_until(values[0], now) if seconds is None else seconds
+    return _seconds_until(values[0], headers.get("Date", ""), now) if seconds is None else seconds
 
 
 def _one(headers: Mapping[str, str]) -> Callable[[str, list[str]], list[str]]:
@@ -133,10 +180,17 @@ def _parse_delay(text: str) -> float | None:
     return number if number < float("inf") else None
 
 
-def _seconds_until(text: str, now: float) -> float | None:
+def _seconds_until(text: str, date: str, now: float) -> float | None:
+    until, sent = _timestamp(text), _timestamp(date)
+    return None if until is None else max(0.0, until - (now if sent is None else sent))
+
+
+def _timestamp(text: str) -> float | None:
     if not _HTTP_DATE.fullmatch(text):
         return None
     try:
-        return max(0.0, parsedate_to_datetime(text).timestamp() - now)
+        parsed = parsedate_to_datetime(text)
+        # The obsolete form without a zone is UTC, too.
+        return (parsed if parsed.tzinfo is not None else parsed.replace(tzinfo=UTC)).timestamp()
     except (ValueError, TypeError, OverflowError, IndexError):
         return None

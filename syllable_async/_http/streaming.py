@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Awaitable, Collection, Mapping
 from functools import partial
 
 import aiohttp
@@ -12,12 +12,14 @@ from yarl import URL
 
 from .._messages import Framing, Request, StreamedResponse
 from .._retry import CallState
-from ..errors import RecordingError, SyllableError
-from .auth import API_KEY_HEADER
+from ..errors import ClientClosedError, RecordingError, SyllableError
+from .aiohttp_internals import end_body
+from .auth import API_KEY_HEADER, NO_KEY, Secret
 from .body import ResponseBody
 from .connection_errors import TRANSPORT_EXCEPTIONS, error_for_exception
-from .pool import FORCED_REQUEST_OPTIONS
+from .pool import FORCED_REQUEST_OPTIONS, ConnectionPool, closed_error
 from .requests import build_url
+from .spans import RecordingSpan
 from .transport import Transport
 from .url_safety import check_recording_token, check_recording_url, same_origin, token_of_api_url
 
@@ -31,6 +33,7 @@ class RecordingRequest:
 
     Attributes:
         call: the recording that is opened, with all its connections.
+        span: of the recording, where the client has a tracer.
         foreign_url: an address that was checked; it and what it redirects to never see the key. None: our own endpoint.
         allow_hosts: as in `check_recording_url`, for the redirects.
     """
@@ -40,6 +43,14 @@ class RecordingRequest:
     call: CallState
     foreign_url: URL | None = None
     allow_hosts: Collection[str] = ()
+    span: RecordingSpan | None = None
+
+    def traced(self) -> RecordingRequest:
+        """The same with a span of its own, where the client has a tracer."""
+        tracer = self.transport.tracer
+        if tracer is None:
+            return self
+        return attrs.evolve(self, span=RecordingSpan(tracer, self.transport.base, self.request, self.call))
 
     @classmethod
     def from_token(
@@ -72,20 +83,23 @@ class RecordingRequest:
 
     def open(self, headers: Mapping[str, str]) -> Awaitable[StreamedResponse]:
         """A response with a 2xx status, its headers within `timeout`; `headers` are the range's."""
+        if self.span is not None:
+            self.span.opening()
         exchange = partial(self._follow_redirects, headers)
         return self.transport.attempt(
-            self.request, self.call, exchange, with_key=self.foreign_url is None, keep_slot=True
-        )
+            self.request, self.call, exchange, with_key=self.foreign_url is None, keep_slot=True,
+            origin="" if self.foreign_url is None else str(self.foreign_url.origin()),
+        )  # fmt: skip
 
     async def _follow_redirects(
-        self, headers: Mapping[str, str], session: aiohttp.ClientSession, key: str
+        self, headers: Mapping[str, str], session: aiohttp.ClientSession, secret: Secret
     ) -> AiohttpStreamedResponse | SyllableError:
         """Follow redirects (RFC 9110 §15.4) until something else comes. An origin once left is not trusted again."""
         url = self.foreign_url or build_url(self.transport.base, self.request)
         for _ in range(MAX_REDIRECTS + 1):
             response = await session.get(
                 url,
-                headers={**self._headers(key), **headers},
+                headers={**self._headers(secret), **headers},
                 auto_decompress=False,  # an encoded recording is refused, whatever the coding is
                 middlewares=self.transport.pool.middlewares,
                 **FORCED_REQUEST_OPTIONS,
@@ -94,8 +108,8 @@ class RecordingRequest:
             if response.status not in REDIRECTS or location is None:
                 return await self._final_response(response)
             response.close()
-            target = self._redirect_target(url, location, own=bool(key))
-            key = key if same_origin(target, url) else ""
+            target = self._redirect_target(url, location, own=secret is not NO_KEY)
+            secret = secret if same_origin(target, url) else NO_KEY
             url = target
         return RecordingError(f"more than {MAX_REDIRECTS} redirects")
 
@@ -103,14 +117,14 @@ class RecordingRequest:
         if not 200 <= response.status < 300:
             return await self.transport.read_error(response, self.request, self.call)
         return AiohttpStreamedResponse(
-            ResponseBody(response), self.request, self.call.requests_sent, self.transport.pool.release_slot
+            ResponseBody(response), self.request, self.call.requests_sent, self.transport.pool
         )
 
-    def _headers(self, key: str) -> dict[str, str]:
+    def _headers(self, secret: Secret) -> dict[str, str]:
         plain = {"Accept": "*/*", "Accept-Encoding": "identity"}
-        if not key:  # headers that the user added are for the API alone
+        if secret is NO_KEY:  # headers that the user added are for the API alone
             return {"User-Agent": self.transport.headers["User-Agent"], **plain}
-        return {**self.transport.headers, **plain, API_KEY_HEADER: key}
+        return {**self.transport.headers, **plain, API_KEY_HEADER: secret.value}
 
     def _redirect_target(self, url: URL, location: str, *, own: bool) -> URL:
         try:
@@ -123,34 +137,49 @@ class RecordingRequest:
 
 
 class AiohttpStreamedResponse:
-    """A `StreamedResponse` over aiohttp's response; it holds a connection until it is closed."""
+    """A `StreamedResponse` over aiohttp's response; it holds a connection and its slot until it is closed."""
 
-    def __init__(self, body: ResponseBody, request: Request, attempts: int, release: Callable[[], None]) -> None:
+    def __init__(self, body: ResponseBody, request: Request, attempts: int, pool: ConnectionPool) -> None:
         self.status = body.response.status
         self.headers: Mapping[str, str] = body.response.headers
         self.framing: Framing = body.framing
         self._body = body
         self._request = request
         self._attempts = attempts
-        self._release: Callable[[], None] | None = release
+        self._pool = pool
+        self._is_open = True
+        pool.stream_opened(self)
 
     async def read(self) -> bytes:
+        problem: SyllableError
         try:
-            return await self._body.read()
+            chunk = await self._body.read()
         except TRANSPORT_EXCEPTIONS as error:
             problem = error_for_exception(error, self._request, self._attempts)
+        except ClientClosedError as error:
+            problem = error.with_traceback(None)
+        else:
+            if chunk or not self._pool.is_gone:
+                return chunk
+            problem = closed_error()  # an end that closing the session made says nothing about the body
         raise problem
 
     async def aclose(self) -> None:
-        self._close()
+        self._close("the recording was closed while it was read")
 
-    def _close(self) -> None:
-        release, self._release = self._release, None
-        if release is not None:
+    def abort(self) -> None:
+        """The client is closed: whoever reads is told at once."""
+        self._close(str(closed_error()))
+
+    def _close(self, reason: str) -> None:
+        if self._is_open:
+            self._is_open = False
+            self._pool.open_streams.discard(self)
+            end_body(self._body.response, ClientClosedError(reason))
             self._body.response.close()
-            release()
+            self._pool.streams.release()
 
     def __del__(self) -> None:
-        if self._release is not None:  # else a hundred forgotten streams would stop the client for good
+        if getattr(self, "_is_open", False):  # else a hundred forgotten streams would stop the client for good
             warnings.warn("a recording was not closed: use `async with` or `aclose()`", ResourceWarning, 2)
-            self._close()
+            self._pool.run_in_loop(self.abort)

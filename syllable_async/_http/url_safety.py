@@ -39,19 +39,21 @@ def check_headers(headers: Mapping[str, str]) -> dict[str, str]:
     return dict(headers)
 
 
-def check_base_url(base_url: str, *, allow_insecure_http: bool) -> str:
+def check_base_url(base_url: str, *, allow_insecure_http: bool, name: str = "base_url") -> str:
     """The API's address without a slash at the end; plain http only on this machine, unless allowed."""
     if not isinstance(base_url, str):
-        raise TypeError(f"base_url must be a str, not {type(base_url).__name__}")
+        raise TypeError(f"{name} must be a str, not {type(base_url).__name__}")
     url = _parse(base_url)
     if url is None or url.scheme not in _PORTS or not url.host:
-        raise ValueError("base_url must be an absolute https:// URL")
+        raise ValueError(f"{name} must be an absolute https:// URL")
+    if not _is_encodable(url.raw_host or ""):
+        raise ValueError(f"{name}'s host is no host name")
     if url.user is not None or url.password is not None:
-        raise ValueError("base_url must not hold a user name or a password")
+        raise ValueError(f"{name} must not hold a user name or a password")
     if url.raw_query_string or url.raw_fragment or "?" in base_url or "#" in base_url:
-        raise ValueError("base_url must not have a query or a fragment")
+        raise ValueError(f"{name} must not have a query or a fragment")
     if url.scheme == "http" and not allow_insecure_http and not _is_loopback(url.host):
-        raise ValueError("base_url is http: the key would travel unencrypted (allow_insecure_http=True permits it)")
+        raise ValueError(f"{name} is http: the key would travel unencrypted (allow_insecure_http=True permits it)")
     return str(url).rstrip("/")
 
 
@@ -64,6 +66,15 @@ def _parse(text: str) -> URL | None:
     except ValueError:
         return None
     return url
+
+
+def _is_encodable(host: str) -> bool:
+    """Whether a name can be asked for: labels of at most 63 characters (RFC 1035 §2.3.4, RFC 3490)."""
+    try:
+        host.encode("idna")
+    except UnicodeError:
+        return False
+    return True
 
 
 def _is_loopback(host: str) -> bool:

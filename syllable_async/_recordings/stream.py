@@ -54,11 +54,13 @@ class RecordingStream:
         renew: Callable[[], Awaitable[Opener]] | None = None,
         name: str = "recording",
         max_bytes: int = MAX_BYTES,
+        on_end: Callable[[BaseException | None], None] | None = None,
     ) -> None:
         self._source = ResumableDownload(open_, renew, StallDetector(timeout, clock), max_bytes)
         self._retry = retry
         self._name = name
         self._started = self._busy = False
+        self._on_end = on_end
 
     @property
     def content_type(self) -> str | None:
@@ -157,10 +159,19 @@ class RecordingStream:
     async def aclose(self) -> None:
         """Close the connection; the stream cannot be read any more."""
         self._source.closed = True
+        self._tell_end(None)
         await self._source.release()
 
     async def _next(self) -> bytes:
-        return await self._exclusively(self._source.read)
+        chunk = await self._exclusively(self._source.read)
+        if not chunk:
+            self._tell_end(None)
+        return chunk
+
+    def _tell_end(self, error: BaseException | None) -> None:
+        on_end, self._on_end = self._on_end, None
+        if on_end is not None:
+            on_end(error)
 
     async def _exclusively(self, attempt: Callable[[], Awaitable[T]]) -> T:
         """Run under the retry policy; whatever it ends with, nothing stays open and nothing can be read after it."""
@@ -171,8 +182,10 @@ class RecordingStream:
             return await self._with_retries(attempt)
         except SyllableConnectionError as error:
             failure = error
+            self._tell_end(error)
             await self.aclose()
-        except BaseException:
+        except BaseException as error:
+            self._tell_end(error)
             await self.aclose()
             raise
         finally:

@@ -15,7 +15,8 @@ from ..errors import APIError, SyllableConnectionError, SyllableError
 if TYPE_CHECKING:
     from tenacity import AsyncRetrying
 
-OnRetry = Callable[[int, SyllableError, float], None]
+OnRetry = Callable[[int, SyllableError, float], object]
+"""Plain or async: what it returns is awaited where it can be."""
 
 
 def _check_seconds(_: object, attribute: attrs.Attribute[Any], value: Any) -> None:
@@ -32,17 +33,20 @@ class RetryPolicy:
     """How often and how patiently a call is tried again. All times are seconds.
 
     Between attempts the client sleeps a random time up to `min(maximum, initial * 2 ** n)` ("full jitter"), or as long
-    as the server's `Retry-After` asks. What is retried: connection errors, timeouts, replies cut off or garbled, and
-    `statuses`, for calls that are safe to repeat; any other call only where it certainly never arrived.
+    as the server's `Retry-After` asks. What is retried: connection errors, timeouts, responses cut off or garbled, and
+    `statuses`, for calls that are safe to repeat; any other call only where it certainly was not acted upon. A call
+    that a 429 refused waits for its turn and is sent again: that is no attempt, and only the deadline bounds it.
 
     Attributes:
-        max_attempts: requests in all; 1 means never again.
+        max_attempts: attempts in all; 1 means never again, not after a 429 either.
         initial: upper bound of the first sleep.
         maximum: upper bound of any sleep that the server did not ask for.
-        deadline: for everything together: attempts, sleeps, waiting for a connection. None: no bound.
+        deadline: for everything together, from when the call first has a connection and its turn: attempts, sleeps,
+            pauses, the key function. None: no bound.
         max_retry_after: a longer `Retry-After` is not obeyed; the error is raised at once and carries it.
         statuses: HTTP statuses worth another attempt.
-        on_retry: called as `on_retry(attempt, error, delay)` before each sleep; `attempt` is the failed one, from 1.
+        on_retry: a plain or async function, called as `on_retry(attempt, error, delay)` before each sleep; `attempt` is
+            the failed one, from 1. Within the deadline.
     """
 
     max_attempts: int = attrs.field(default=4, validator=[v.instance_of(int), v.ge(1)])
@@ -66,10 +70,12 @@ def check_policy(policy: object) -> RetryPolicy | AsyncRetrying:
 
 
 def should_retry(error: SyllableError, rules: RetryPolicy, request: Request) -> bool:
+    """Whether another attempt is worth it and safe."""
     return is_transient(error, rules) and is_safe_to_repeat(error, request)
 
 
 def is_transient(error: SyllableError, rules: RetryPolicy) -> bool:
+    """Whether another attempt may end otherwise."""
     if isinstance(error, APIError):
         return error.status in rules.statuses
     return isinstance(error, SyllableConnectionError) and error.transient and getattr(error, "limit", "") != "deadline"
@@ -80,5 +86,5 @@ def is_safe_to_repeat(error: SyllableError, request: Request) -> bool:
     if request.idempotent:
         return True
     if isinstance(error, APIError):
-        return error.status in {429, 503} and error.retry_after is not None
+        return error.status == 429  # it refused the request; any other status, 503 too, may come from behind the deed
     return isinstance(error, SyllableConnectionError) and not error.outcome_unknown

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, cast
 import attrs
 
 from .._messages import Request
-from .._timing import Clock
+from .._timing import Clock, Timeout
 from ..errors import APIError, RateLimitError, SyllableError, SyllableTimeoutError
 from .policy import RetryPolicy, check_policy, is_safe_to_repeat, should_retry
-from .quota import RateLimitPause, RetryQuota
+from .quota import RetryQuota
 
 if TYPE_CHECKING:
     from tenacity import AsyncRetrying, RetryCallState
@@ -27,13 +27,17 @@ Retries: TypeAlias = "RetryPolicy | AsyncRetrying | None"
 class CallState:
     """One call while it runs, or one recording with all its connections and renewed URLs."""
 
-    deadline_at: float | None = None
-    """When the deadline passes, on the monotonic clock; None: never."""
     deadline: float | None = None
-    """The deadline in seconds, for errors."""
+    """Seconds from the first request's turn on; None: no bound, or, for a recording, one for each opening."""
+    deadline_at: float | None = None
+    """When the deadline passes, on the monotonic clock; None: it has not begun, or never passes."""
     requests_sent: int = 0
     may_have_been_sent: bool = True
     """Whether the last request could leave, so that a failure leaves open whether the server acted upon it."""
+    refused_by: str = ""
+    """The origin of the last response that was no success; `""`: the API's."""
+    limit: Timeout | None = None
+    """What ends the request that is under way."""
 
 
 Attempt = Callable[[CallState], Awaitable[T]]
@@ -45,7 +49,6 @@ class Retrier:
 
     policy: RetryPolicy | AsyncRetrying
     quota: RetryQuota
-    pause: RateLimitPause
     clock: Clock
 
     async def run(
@@ -66,22 +69,31 @@ class Retrier:
             failure: the error that an attempt made before has ended with; it counts as the first one.
         """
         if call is None:
-            call = self._new_call()
+            call = CallState(self.effective_policy.deadline)
         if failure is None:
             try:
-                result = await self._attempt_after_pause(attempt, call, request)
+                result = await attempt(call)
             except SyllableError as error:
                 failure = error
             else:
-                self.quota.release()
+                if self.quota.available < RetryQuota.CAPACITY:
+                    self.quota.release()
                 return result
-        if isinstance(self.policy, RetryPolicy) and not should_retry(failure, self.policy, request):
+        if self.is_final(failure, request):
+            self._note_healthy(failure)
             raise failure
         return await self._retry(attempt, call, request, failure)
 
-    def _new_call(self) -> CallState:
-        seconds = self.effective_policy.deadline
-        return CallState(None if seconds is None else self.clock.monotonic() + seconds, seconds)
+    def is_final(self, failure: SyllableError, request: Request) -> bool:
+        """Whether our own policy ends here. A 429 that comes this far has outlasted the call's patience."""
+        if not isinstance(self.policy, RetryPolicy):
+            return False
+        return isinstance(failure, RateLimitError) or not should_retry(failure, self.policy, request)
+
+    def _note_healthy(self, failure: BaseException | None) -> None:
+        """A response whose status the policy would not retry comes from a server that works: it refills the quota."""
+        if isinstance(failure, APIError) and failure.status not in self.effective_policy.statuses:
+            self.quota.release()
 
     def with_policy(self, policy: Retries) -> Retrier:
         """The same brakes with another policy; None: this one."""
@@ -92,26 +104,6 @@ class Retrier:
         """Deadline and Retry-After stay ours where the policy is a tenacity object."""
         return self.policy if isinstance(self.policy, RetryPolicy) else _DEFAULT
 
-    async def _attempt_after_pause(self, attempt: Attempt[T], call: CallState, request: Request) -> T:
-        """One attempt, after the pause that a 429 has asked of the whole client."""
-        while (now := self.clock.monotonic()) < self.pause.until:
-            if call.deadline_at is not None and self.pause.until > call.deadline_at:
-                raise SyllableTimeoutError(
-                    "deadline",
-                    call.deadline or 0.0,
-                    method=request.method,
-                    path=request.path_template,
-                    attempts=call.requests_sent,
-                    outcome_unknown=False,
-                )
-            await self.clock.sleep(self.pause.until - now)
-        try:
-            return await attempt(call)
-        except RateLimitError as error:
-            if error.retry_after is not None and error.retry_after <= self.effective_policy.max_retry_after:
-                self.pause.extend(error.retry_after)
-            raise
-
     async def _retry(self, attempt: Attempt[T], call: CallState, request: Request, failure: SyllableError) -> T:
         first: SyllableError | None = failure
 
@@ -120,10 +112,14 @@ class Retrier:
             if first is not None:  # the attempt that was made before tenacity was needed
                 error, first = first, None
                 raise error
-            return await self._attempt_after_pause(attempt, call, request)
+            return await attempt(call)
 
         rules = _TenacityRules(self, call, request)
-        result = cast("T", await self._build_retrying(rules)(attempts))
+        try:
+            result = cast("T", await self._build_retrying(rules)(attempts))
+        except SyllableError as error:
+            self._note_healthy(error)
+            raise
         self.quota.release(self.quota.COST * rules.retries)
         return result
 
@@ -140,8 +136,9 @@ class Retrier:
         if not isinstance(self.policy, RetryPolicy):
             users = self.policy
             rules.users_before_sleep = users.before_sleep
+            condition = None if _is_default(users.retry) else users.retry
             return users.copy(
-                stop=rules.stop(users.stop), wait=rules.wait(users.wait), retry=rules.retry(users.retry), **options
+                stop=rules.stop(users.stop), wait=rules.wait(users.wait), retry=rules.retry(condition), **options
             )
         return AsyncRetrying(
             stop=rules.stop(stop_after_attempt(self.policy.max_attempts)),
@@ -149,6 +146,13 @@ class Retrier:
             retry=rules.retry(None),
             **options,
         )
+
+
+def _is_default(condition: Any) -> bool:
+    """The condition is tenacity's own, every `Exception`: it names no error, so a 404 is not repeated."""
+    from tenacity import retry_if_exception_type  # noqa: PLC0415
+
+    return type(condition) is retry_if_exception_type and condition.exception_types is Exception
 
 
 _DEFAULT = RetryPolicy()
@@ -160,6 +164,7 @@ class _TenacityRules:
 
     def __init__(self, retrier: Retrier, call: CallState, request: Request) -> None:
         self.policy = retrier.effective_policy
+        self.is_final = retrier.is_final
         self.quota = retrier.quota
         self.clock = retrier.clock
         self.call = call
@@ -172,11 +177,11 @@ class _TenacityRules:
 
         async def retry(state: RetryCallState) -> bool:
             error = _error_of(state)
-            if users is None:
-                return isinstance(error, SyllableError) and should_retry(error, self.policy, self.request)
-            if not isinstance(error, SyllableError) or not is_safe_to_repeat(error, self.request):
+            if not isinstance(error, SyllableError) or self.is_final(error, self.request):
                 return False
-            return bool(await _call_rule(users, state))
+            if users is None:
+                return should_retry(error, self.policy, self.request)
+            return is_safe_to_repeat(error, self.request) and bool(await _call_rule(users, state))
 
         return retry
 
@@ -217,9 +222,28 @@ class _TenacityRules:
             self.request.method, self.request.path_template, state.attempt_number, _reason_for_log(state), delay,
         )  # fmt: skip
         if self.policy.on_retry is not None:
-            self.policy.on_retry(state.attempt_number, error, delay)
+            told = self.policy.on_retry(state.attempt_number, error, delay)
+            if isawaitable(told):
+                await self._within_deadline(told)
         if self.users_before_sleep is not None:
             await _call_rule(self.users_before_sleep, state)
+
+    async def _within_deadline(self, told: Awaitable[object]) -> None:
+        """A hook that hangs ends with the call; a `TimeoutError` of its own passes, as whatever else it raises."""
+        until = self.call.deadline_at
+        timer = Timeout(None if until is None else max(0.0, until - self.clock.monotonic()))
+        try:
+            with timer:
+                await told
+        except TimeoutError:
+            if not timer.expired:
+                raise
+        if timer.expired:  # raised out here, so that it has no context
+            raise SyllableTimeoutError(
+                "deadline", self.call.deadline or 0.0, doing="on_retry ran", method=self.request.method,
+                path=self.request.path_template, attempts=self.call.requests_sent,
+                outcome_unknown=self.call.may_have_been_sent,
+            )  # fmt: skip
 
     def _log_giving_up(self, state: RetryCallState) -> None:
         logger.warning(

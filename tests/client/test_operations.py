@@ -1,9 +1,14 @@
-"""The rest of the sessions family, and the walks, through the client and the fake."""
+"""The operations of the sessions family, and the ways to read a list, through the client and the fake."""
 
 from __future__ import annotations
 
 import asyncio
-from datetime import UTC, datetime, timedelta
+import wave
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta, timezone
+from functools import partial
+from io import BytesIO
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,7 +18,14 @@ from syllable_async import (
     AsyncSyllableClient,
     Cursor,
     InspectLatencyResponse,
+    InternalServerError,
+    ListResponseSession,
     NotFoundError,
+    OrderByDirection,
+    RecordingError,
+    RetryPolicy,
+    Session,
+    SessionProperties,
     SessionTimelineResponse,
     SessionTranscriptionResponse,
     TimeWindow,
@@ -22,9 +34,13 @@ from syllable_async import (
 )
 from syllable_async.testing import FakeSyllable, faults
 from tests.client.test_against_vendor import assert_same
-from tests.fake_time import FakeTime
+from tests.time_control import FakeTime
 
 Client = AsyncSyllableClient
+Call = Callable[[Client], Any]
+AT_ONCE = RetryPolicy(initial=0, maximum=0)
+NAIVE = datetime(2026, 1, 1)
+AWARE = datetime(2026, 1, 1, tzinfo=UTC)
 REPLIES: dict[str, Any] = {
     "transcript": SessionTranscriptionResponse,
     "latency": InspectLatencyResponse,
@@ -82,7 +98,9 @@ async def test_waiting_for_a_transcript_ends_with_the_seconds(
 
 
 @pytest.mark.parametrize("seconds", [-1, float("nan"), float("inf")])
-async def test_waiting_for_no_time_that_can_be(client: Client, server: FakeSyllable, seconds: float) -> None:
+async def test_wait_complete_rejects_negative_and_infinite(
+    client: Client, server: FakeSyllable, seconds: float
+) -> None:
     with pytest.raises(ValueError, match="wait_complete"):
         await client.sessions.get_transcript("x", wait_complete=seconds)
     assert len(server.requests) == 0
@@ -146,3 +164,159 @@ async def test_following_yields_what_appears(server: FakeSyllable, timeless: typ
             newer = server.add_session(timestamp=(start + timedelta(minutes=2)).isoformat())
             assert (await anext(feed)).session_id == newer
     assert fake_time.sleeps in ([30], [])
+
+
+def voiced(server: FakeSyllable) -> str:
+    """A session that has a recording."""
+    return next(name for name in server.listed if server.recordings(name) and server.session(name)["duration"])
+
+
+def by_id(operation: str, bad: str, client: Client) -> Any:
+    return getattr(client.sessions, operation)(bad)
+
+
+BAD_CALLS: dict[str, Call] = {
+    "negative limit": lambda c: c.sessions.list(limit=-1),
+    "negative page": lambda c: c.sessions.list(page=-1),
+    "limit as text": lambda c: c.sessions.list(limit="5"),  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
+    "limit as truth": lambda c: c.sessions.list(limit=True),
+    "naive start": lambda c: c.sessions.list(start_datetime=NAIVE),
+    "naive end": lambda c: c.sessions.list(end_datetime=NAIVE),
+    "end before start": lambda c: c.sessions.list(start_datetime=AWARE, end_datetime=AWARE - timedelta(1)),
+    "fields as text": lambda c: c.sessions.list(fields="timestamp"),
+    "search_fields as text": lambda c: c.sessions.list(search_fields="agent_id", search_field_values=["x"]),
+    "values as text": lambda c: c.sessions.list(search_fields=["agent_id"], search_field_values="x"),
+    "unequal lists": lambda c: c.sessions.list(search_fields=["agent_id"], search_field_values=["a", "b"]),
+    "fields without values": lambda c: c.sessions.list(search_fields=["agent_id"]),
+    "walk of pages of 0": lambda c: c.sessions.list(limit=0).items(),
+    "empty token": lambda c: c.sessions.stream_recording(""),
+    "token with NUL": lambda c: c.sessions.stream_recording("a\0"),
+    **{
+        f"{operation} of {bad!r}": partial(by_id, operation, bad)
+        for operation in ("get_by_id", "get_full_summary", "generate_recording_urls", "recordings")
+        for bad in ("", ".", "..", "a/b", "recording/stream", "..\\x", "a\r\nb", "a\0b", "\ud800")
+    },
+    "bool as id": lambda c: c.sessions.get_by_id(True),
+    "float as id": lambda c: c.sessions.get_by_id(5.0),  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
+}
+
+
+@pytest.mark.parametrize("name", BAD_CALLS)
+async def test_invalid_arguments_raise_before_a_request_is_sent(name: str, server: FakeSyllable) -> None:
+    async with Client(server.api_key, base_url=server.url) as client:
+        with pytest.raises((ValueError, TypeError)):
+            await BAD_CALLS[name](client)
+        assert client._transport.pool._session is None
+    assert len(server.requests) == 0
+
+
+async def test_every_list_parameter_reaches_the_server(client: Client, server: FakeSyllable) -> None:
+    start = datetime(2025, 12, 1, 8, tzinfo=timezone(timedelta(hours=2)))
+    page = await client.sessions.list(
+        page=0,
+        limit=5,
+        search_fields=[SessionProperties.IS_TEST, "is_legacy"],
+        search_field_values=["false", "false"],
+        order_by=SessionProperties.DURATION,
+        order_by_direction=OrderByDirection.DESC,
+        fields=["session_id", SessionProperties.DURATION],
+        start_datetime=start,
+        end_datetime="2027-01-01T00:00:00Z",
+    )
+    (request,) = server.requests
+    assert request.query == [
+        ("page", "0"),
+        ("limit", "5"),
+        ("search_fields", "is_test"),
+        ("search_fields", "is_legacy"),
+        ("search_field_values", "false"),
+        ("search_field_values", "false"),
+        ("order_by", "duration"),
+        ("order_by_direction", "desc"),
+        ("fields", "session_id"),
+        ("fields", "duration"),
+        ("start_datetime", "2025-12-01T08:00:00+02:00"),
+        ("end_datetime", "2027-01-01T00:00:00Z"),
+    ]
+    durations = [session.duration for session in page.items]
+    assert len(durations) == 5
+    assert durations == sorted(durations, key=lambda d: d or 0, reverse=True)
+    assert {session.agent_name for session in page.items} == {None}
+
+
+async def test_absent_parameters_are_not_sent(client: Client, server: FakeSyllable) -> None:
+    page = await client.sessions.list()
+    assert isinstance(page, ListResponseSession)
+    assert server.requests[0].query == []
+    assert server.requests[0].path == "/api/v1/sessions/"
+    assert server.requests[0].headers["User-Agent"].startswith("syllable_async/")
+
+
+async def test_iterating_a_list_yields_every_session_once(client: Client, server: FakeSyllable) -> None:
+    seen = [session.session_id async for session in client.sessions.list(limit=7)]
+    assert sorted(seen, key=str) == sorted(server.listed)
+    assert len(server.requests.to("sessions.list")) == -(-len(server.listed) // 7)
+
+
+async def test_one_session_its_summary_and_its_recording(client: Client, server: FakeSyllable, tmp_path: Path) -> None:
+    name = voiced(server)
+    session = await client.sessions.get_by_id(name)
+    assert session == await client.sessions.get_by_id(name)
+    assert isinstance(session, Session)
+    assert session.session_id == name
+    assert session.timestamp.utcoffset() is not None
+    assert (await client.sessions.get_full_summary(name)).summary
+    (recording,) = await client.sessions.recordings(name)
+    saved = await recording.save(tmp_path)
+    assert saved.path.read_bytes() == server.recordings(name)[0]
+    with wave.open(str(saved.path)) as audio:
+        assert audio.getnframes() / audio.getframerate() == pytest.approx(session.duration, abs=0.05)
+
+
+async def test_a_recording_by_its_token(client: Client, server: FakeSyllable) -> None:
+    name = voiced(server)
+    urls = (await client.sessions.generate_recording_urls(name)).recordings
+    assert urls is not None
+    async with client.sessions.stream_recording(urls[0].partition("token=")[2]) as recording:
+        assert recording.total_bytes == len(server.recordings(name)[0])
+        data = b"".join([chunk async for chunk in recording])
+    assert data == server.recordings(name)[0]
+    assert recording.verified == "length"
+    with wave.open(BytesIO(data)) as audio:
+        assert audio.getnframes() > 0
+
+
+@pytest.mark.parametrize("reset", [False, True], ids=["FIN", "RST"])
+async def test_a_cut_recording_is_resumed(client: Client, server: FakeSyllable, reset: bool) -> None:
+    name = voiced(server)
+    server.faults.add("sessions.stream_recording", faults.cut(3000, reset=reset), faults.cut(500, reset=reset))
+    (recording,) = await client.with_options(retries=AT_ONCE).sessions.recordings(name)
+    assert b"".join([chunk async for chunk in recording]) == server.recordings(name)[0]
+    server.faults.assert_all_met()
+    assert len(server.requests.to("sessions.stream_recording")) == 3
+
+
+async def test_a_recording_url_is_renewed_by_the_policy_of_its_call(client: Client, server: FakeSyllable) -> None:
+    name = voiced(server)
+    (recording,) = await client.sessions.recordings(name, retries=RetryPolicy(max_attempts=1))
+    server.faults.add("sessions.stream_recording", faults.status(401))
+    server.faults.add("sessions.generate_recording_urls", faults.status(503))
+    with pytest.raises(InternalServerError):
+        await recording.save(Path("nowhere"))
+    server.faults.assert_all_met()
+    assert len(server.requests.to("sessions.generate_recording_urls")) == 2
+
+
+async def test_a_session_without_recordings(client: Client, server: FakeSyllable) -> None:
+    name = str(server.add_session(duration=None, recordings=[]))
+    assert await client.sessions.recordings(name) == ()
+
+
+async def test_a_renewed_url_for_a_recording_that_is_gone(client: AsyncSyllableClient, server: FakeSyllable) -> None:
+    session_id = server.add_session(recordings=[b"RIFF" * 1000])
+    (recording,) = await client.sessions.recordings(session_id)
+    server.update(session_id, recordings=[])
+    server.faults.add("sessions.stream_recording", faults.status(403))
+    with pytest.raises(RecordingError, match="no longer has this recording"):
+        async with recording:
+            pass

@@ -15,10 +15,13 @@ from cattrs.preconf.msgspec import MsgspecJsonConverter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from syllable_async import ResponseValidationError, decode, make_converter, models, to_dict, to_json
+from syllable_async import OrderByDirection, ResponseValidationError, decode, make_converter, models, to_dict, to_json
 
 MODELS: list[Any] = [getattr(models, name) for name in models.__all__ if attrs.has(getattr(models, name))]
+MODELS.remove(models.InvalidRow)  # made by the client, never sent
+MODELS.remove(models.SessionLabelCreate)  # only sent, and checked where it is made
 DEFAULT = make_converter()
+SLOW = make_converter().copy(prefer_attrib_converters=True)  # an option is cattrs' own: nothing is read natively
 SECRET = "CANARY-555-0199"
 
 
@@ -28,6 +31,8 @@ def values(cls: Any) -> st.SearchStrategy[Any]:
         return st.one_of([values(part) for part in get_args(cls)])
     if get_origin(cls) is tuple:
         return st.lists(values(get_args(cls)[0]), max_size=3).map(tuple)
+    if cls is Any:
+        return st.recursive(values(int | float | bool | None) | values(str), _nested, max_leaves=4)
     if cls is datetime:
         offsets = st.timedeltas(timedelta(hours=-14), timedelta(hours=14)).map(lambda d: d - d % timedelta(minutes=1))
         zones = offsets.map(timezone)
@@ -42,6 +47,10 @@ def values(cls: Any) -> st.SearchStrategy[Any]:
         NoneType: st.none(),
     }
     return leaves[cls] if cls in leaves else instances(cls)
+
+
+def _nested(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    return st.lists(inner, max_size=3) | st.dictionaries(values(str), inner, max_size=3)
 
 
 def _encodable(text: str) -> bool:
@@ -96,15 +105,14 @@ def outcome(function: Any, *args: Any) -> Any:
 
 @given(st.data())
 @pytest.mark.parametrize("cls", MODELS, ids=lambda cls: cls.__name__)
+@pytest.mark.filterwarnings("ignore::syllable_async.ResponseDriftWarning")
 def test_native_and_cattrs_agree_on_any_json(cls: Any, data: st.DataObject) -> None:
     value = data.draw(rough(cls))
     try:
         body = msgspec.json.encode(value)
     except (msgspec.MsgspecError, ValueError, OverflowError):
         return
-    native = outcome(decode, body, cls)
-    slow = outcome(DEFAULT.structure, msgspec.json.decode(body), cls)
-    assert native == slow
+    assert outcome(decode, body, cls) == outcome(decode, body, cls, SLOW)
 
 
 def test_a_lenient_structuring_would_be_caught() -> None:
@@ -156,7 +164,7 @@ def test_every_way_to_register_a_hook_counts(how: str) -> None:
     assert result == "ADA"
 
 
-@pytest.mark.parametrize("failure", [ValueError, TypeError, KeyError, AttributeError])
+@pytest.mark.parametrize("failure", [ValueError, TypeError, KeyError, AttributeError, IndexError])
 def test_a_hook_that_fails_is_a_bad_reply_without_its_value(failure: type[Exception]) -> None:
     converter = make_converter()
 
@@ -166,7 +174,7 @@ def test_a_hook_that_fails_is_a_bad_reply_without_its_value(failure: type[Except
     converter.register_structure_hook(datetime, hook)
     with pytest.raises(ResponseValidationError) as caught:
         decode(f'{{"timestamp":"{SECRET}"}}'.encode(), models.Session, converter)
-    assert SECRET not in str(caught.value) or failure is KeyError
+    assert SECRET not in str(caught.value)
     assert caught.value.path.startswith("$")
 
 
@@ -236,10 +244,10 @@ def test_models_are_frozen_keyword_only_and_discreet(cls: Any) -> None:
     assert not hasattr(cls, "__dict__") or "__slots__" in vars(cls)
     assert all(field.kw_only for field in attrs.fields(cls))
     patient = {"text", "summary", "tool_request", "tool_result", "tool_error", "words", "word", "recordings", "target"}
-    shown = {field.name for field in attrs.fields(cls) if field.repr}
-    assert shown & patient == set() or cls is models.InspectLatencyResponse
-    if "source" in {field.name for field in attrs.fields(cls)}:
-        assert "source" not in shown
+    hidden = {field.name for field in attrs.fields(cls) if callable(field.repr)}
+    if cls is not models.InspectLatencyResponse:
+        names = {field.name for field in attrs.fields(cls)}
+        assert (patient | {"source"}) & names <= hidden
 
 
 def test_a_session_reads_as_one_harmless_line() -> None:
@@ -250,5 +258,14 @@ def test_a_session_reads_as_one_harmless_line() -> None:
         agent_name="Front desk",
         duration=61.5,
     )
+    assert "source='<hidden>'" not in repr(session)
+    assert "source=<hidden>, target=None" in repr(session)
     assert str(session) == "2026-01-01T00:00:00+00:00 session s1, Front desk, 61.5 s"
     assert SECRET not in repr(session)
+
+
+def test_an_enum_keeps_an_unknown_string_and_refuses_anything_else() -> None:
+    assert OrderByDirection("sideways").value == "sideways"
+    number: Any = 3
+    with pytest.raises(ValueError, match="3 is not a valid OrderByDirection"):
+        OrderByDirection(number)

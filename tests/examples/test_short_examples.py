@@ -39,7 +39,7 @@ def test_quickstart(tmp_path: Path) -> None:
 
 
 def test_mock_with_aioresponses(tmp_path: Path) -> None:
-    assert run(tmp_path, "mock_with_aioresponses.py") == "Front desk\n"
+    assert run(tmp_path, "testing/mock_with_aioresponses.py") == "Front desk\n"
 
 
 def test_exact_walk(tmp_path: Path) -> None:

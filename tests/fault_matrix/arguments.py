@@ -1,4 +1,4 @@
-"""Rows 37 and 38: what a caller may not pass. Nothing is sent, and the error does not show the value."""
+"""Rows 37 and 38 of FAULTS.md: what a caller may not pass. Nothing is sent, and the error does not show the value."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ ENCODED: dict[str, str] = {
     "at": "user@host",
     "percent": "100%",
 }
-NOT_TEXT: dict[str, Any] = {"None": None, "int": 5, "bytes": b"abc", "list": ["a"]}
+NOT_TEXT: dict[str, Any] = {"None": None, "bool": True, "bytes": b"abc", "list": ["a"]}
 
 
 def _call(client: AsyncSyllableClient, operation: Operation, value: Any) -> Awaitable[object]:

@@ -23,8 +23,8 @@ import attrs
 from tests.fault_matrix.client_under_test import MakeSubject, Settings, Subject
 from tests.fault_matrix.operations import Operation
 from tests.fault_matrix.secrets import EVERYWHERE, IN_LOCALS, Watch, found, locals_of, pickled, texts_of
-from tests.fault_matrix.virtual_time_loop import TimelessLoop
 from tests.fault_server import Chooser, Exchange, FaultServer
+from tests.time_control import TimelessLoop
 
 _PATIENCE = 20
 HOSTS = {"localhost": "127.0.0.1", "elsewhere.example": "127.0.0.1"}
@@ -91,11 +91,11 @@ class Scene:
         within = 1 if settings.pool is None else 32
         assert await server.closed(within), f"connections left open: {server.open_connections}"
 
-    async def run(self, subject: Subject, operation: Operation) -> Result:
-        """One call, its error kept for the search for secrets."""
+    async def run(self, subject: Subject, operation: Operation, deadline: float | None = None) -> Result:
+        """One call, its error kept for the search for secrets; `deadline` in place of the client's."""
         start = self.loop.time()
         try:
-            value = await subject.ask(operation.name)
+            value = await subject.ask(operation.name, deadline)
         except Exception as error:
             self.errors.append(error)
             return Result(None, subject.judged(error), self.loop.time() - start)
@@ -107,7 +107,11 @@ Play = Callable[[Scene, Operation], Awaitable[None]]
 
 @attrs.frozen
 class Cell:
-    """One fault against one operation."""
+    """One fault against one operation.
+
+    Attributes:
+        row: its number in FAULTS.md.
+    """
 
     row: int
     variant: str

@@ -35,7 +35,7 @@ class Subject(Protocol):
 
     logs: bool
 
-    async def ask(self, operation: str) -> Any:
+    async def ask(self, operation: str, deadline: float | None = None) -> Any:
         """Do the operation; its `Operation.value`."""
         ...
 

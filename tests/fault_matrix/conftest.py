@@ -10,9 +10,7 @@ import pytest
 import trustme
 
 from tests.fault_matrix.cell import Certificates
-from tests.fault_server.tls import bad_server_context, ca, client_tls, server_context, server_tls
-
-__all__ = ["ca", "client_tls", "server_tls"]
+from tests.fault_server.tls import bad_server_context, server_context
 
 
 @pytest.fixture(scope="session")
@@ -29,9 +27,3 @@ def certificates(ca: trustme.CA) -> Iterator[Certificates]:
         patch.setattr(aiohttp.connector, "_SSL_CONTEXT_VERIFIED", trusted)
         yield named
     gc.unfreeze()
-
-
-@pytest.fixture
-def trusted(client_tls: ssl.SSLContext, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Sessions that a client makes for itself trust the private CA."""
-    monkeypatch.setattr(aiohttp.connector, "_SSL_CONTEXT_VERIFIED", client_tls)

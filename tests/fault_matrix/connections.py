@@ -1,4 +1,4 @@
-"""Rows 22, 23, 26, 27, 39, 42: silence, no connection, garbage, sizes of heads, certificates, idle connections."""
+"""Rows 22, 23, 26, 27, 39 and 42 of FAULTS.md: silence, no connection, garbage, heads, TLS, idle connections."""
 
 from __future__ import annotations
 
@@ -44,7 +44,13 @@ def _silences() -> dict[str, Exchange]:
         "dribbles headers": [Dribble(b"HTTP/1.1 200 OK\r\nX-Pad: " + b"p" * 5000, every=0.2)],
         "dribbles body": [Raw(HEAD), Dribble(BODY, every=0.2)],
         "endless 1xx": [Endless(b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n", every=0.2)],
+    }
+
+
+def _slow_error_bodies() -> dict[str, Exchange]:
+    return {
         "endless error body": [Head(503, {"Transfer-Encoding": "chunked"}), Endless(b"1\r\na\r\n", every=0.2)],
+        "stalled error body": [Head(503, {"Content-Length": "10"}), Raw(b"ab"), Stall()],
     }
 
 
@@ -57,6 +63,12 @@ def row_22() -> Iterator[Cell]:
             yield Cell(22, variant, operation, play)
         once = fails(errors.SyllableTimeoutError, limit="timeout", seconds=30.0, attempts=1, outcome_unknown=True)
         yield Cell(22, variant, POST, Scripted(script=[exchange], outcome=once, requests=1, seconds=(30, 30 + GRACE)))
+    for variant, exchange in _slow_error_bodies().items():
+        for operation in ALL:  # the status is known: its body is not waited for
+            many = 1 if operation is POST else 4
+            busy = fails(errors.InternalServerError, status=503, attempts=many)
+            play = Scripted(always=exchange, outcome=busy, requests=many, seconds=(2 * many, 2 * many + 4))
+            yield Cell(22, variant, operation, play)
     for variant in ("never answers", "stalls in headers", "dribbles headers", "endless 1xx"):
         outcome = fails(errors.SyllableTimeoutError, limit="timeout", seconds=30.0)
         play = Scripted(always=_silences()[variant], outcome=outcome, requests=4, seconds=(120, 150))

@@ -1,10 +1,11 @@
-"""Rows 24, 40, 41, 43: cancellation, the environment, many calls at once, and a wall clock that jumps."""
+"""Rows 24, 40, 41 and 43 of FAULTS.md: cancellation, the environment, many calls, a wall clock that jumps."""
 
 from __future__ import annotations
 
 import asyncio
 import gzip
 import json
+import logging
 import random
 import time
 from collections.abc import Callable, Iterator
@@ -20,7 +21,19 @@ from tests.fault_matrix.checks import GRACE, Scripted, Succeeds, assert_addresse
 from tests.fault_matrix.client_under_test import Settings
 from tests.fault_matrix.operations import ALL, DOWNLOAD, JSON, REPEATABLE, WALK, Operation
 from tests.fault_matrix.our_client import Ours
-from tests.fault_server import Dribble, Exchange, FaultServer, Fin, ReceivedRequest, Rst, Stall, Status, reply
+from tests.fault_server import (
+    Dribble,
+    Exchange,
+    FaultServer,
+    Fin,
+    Head,
+    Raw,
+    ReceivedRequest,
+    Rst,
+    Stall,
+    Status,
+    reply,
+)
 
 ONE_SLOT = Settings(pool=1)
 """A pool of one shows a connection that was not given back: the next call would wait for ever."""
@@ -99,17 +112,43 @@ async def _assert_cancelled(task: asyncio.Task[object]) -> None:
 
 
 async def _closed_midway(scene: Scene, operation: Operation) -> None:
-    """The call ends at once, with an error of ours or the one that says that the client is closed."""
+    """The call ends at once, and its error says why."""
     async with scene.server([[Stall("silence")]]) as server:
         start = scene.loop.time()
         async with Ours(server.url, Settings()) as ours:
             task = asyncio.create_task(scene.run(ours, operation))
             await server.reached("silence")
-        error = (await task).failure()
-        assert isinstance(error, errors.SyllableConnectionError | RuntimeError)
-        assert scene.loop.time() - start <= 8
+        assert type((await task).failure()) is errors.ClientClosedError
+        assert scene.loop.time() - start <= 0.1
         assert await server.closed()
         assert len(server.requests) == 1
+
+
+def row_13_closed() -> Iterator[Cell]:
+    """A body that only the connection's end would mark, and that we end ourselves, is not whole, whatever came."""
+    for operation in REPEATABLE:
+        for settings, whose in ((Settings(), "own"), (ONE_SLOT, "borrowed")):
+            for size, much in ((len(operation.body) // 2, "half"), (len(operation.body), "whole")):
+                play = _ClosedMidwayOfBody(operation.body[:size], settings)
+                yield Cell(13, f"close-delimited, our aclose, {much}, {whose} session", operation, play)
+
+
+@attrs.frozen
+class _ClosedMidwayOfBody:
+    body: bytes = attrs.field(repr=False)
+    settings: Settings
+
+    async def __call__(self, scene: Scene, operation: Operation) -> None:
+        exchange: Exchange = [Head(200, {"Connection": "close"}), Raw(self.body), Stall("came")]
+        async with scene.server([exchange]) as server:
+            async with Ours(server.url, self.settings) as ours:
+                task = asyncio.create_task(scene.run(ours, operation))
+                await server.reached("came")
+                for _ in range(10):
+                    await asyncio.sleep(0)
+                await ours.client.aclose()
+                assert type((await task).failure()) is errors.ClientClosedError
+            assert await server.closed(32)
 
 
 async def _broken_off(scene: Scene, operation: Operation) -> None:
@@ -210,7 +249,8 @@ async def _crowd(scene: Scene, operation: Operation) -> None:
         for result in results:
             assert result.error is not None or result.value == operation.value
             assert isinstance(result.error, errors.SyllableError | None)
-        assert len(server.requests) == 100 + len(retried)
+        refused = sum(record == logging.INFO for record in scene.watch.levels) - len(retried)
+        assert len(server.requests) == 100 + len(retried) + refused
         assert sum(result.error is not None for result in results) <= 5
         assert widest <= 10
     scene.errors[10:] = []
@@ -247,7 +287,7 @@ class _Jumping:
 
 
 def borrowed() -> Iterator[Cell]:
-    """A borrowed session's habits change nothing of what the client promises (rows 4, 14, 22)."""
+    """A borrowed session's habits change nothing of what the client promises (FAULTS.md, rows 4, 14, 22)."""
     strict = Settings(pool=1, session={"raise_for_status": True})
     packed = Settings(pool=1, session={"auto_decompress": False})
     hasty = Settings(pool=1, session={"timeout": aiohttp.ClientTimeout(total=5, sock_connect=5, sock_read=5)})
@@ -303,5 +343,5 @@ class _Steady:
 
 
 def cells() -> Iterator[Cell]:
-    for row in (row_24, row_40, row_41, row_43, borrowed):
+    for row in (row_13_closed, row_24, row_40, row_41, row_43, borrowed):
         yield from row()

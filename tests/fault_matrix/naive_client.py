@@ -11,16 +11,8 @@ import aiohttp
 
 from syllable_async import errors
 from tests.fault_matrix.client_under_test import Settings
+from tests.fault_matrix.expected_errors import class_of
 from tests.fault_matrix.secrets import KEY, SESSION_ID, TOKEN
-
-_STATUSES = {
-    400: errors.BadRequestError,
-    401: errors.AuthenticationError,
-    403: errors.PermissionDeniedError,
-    404: errors.NotFoundError,
-    422: errors.HTTPValidationError,
-    429: errors.RateLimitError,
-}
 
 
 class NaiveClient:
@@ -46,7 +38,7 @@ class NaiveClient:
         assert self._session is not None
         await self._session.close()
 
-    async def ask(self, operation: str) -> Any:
+    async def ask(self, operation: str, deadline: float | None = None) -> Any:
         by_id = "/api/v1/sessions/{}" + SESSION_ID
         match operation:
             case "L" | "W":
@@ -90,8 +82,7 @@ class NaiveClient:
 
     def judged(self, error: Exception) -> Exception:
         if isinstance(error, aiohttp.ClientResponseError):
-            fallback = errors.InternalServerError if error.status >= 500 else errors.APIError
-            return _STATUSES.get(error.status, fallback)(status=error.status)
+            return class_of(error.status)(status=error.status)
         if isinstance(error, TimeoutError):
             return errors.SyllableTimeoutError("timeout", self._timeout.total or 0.0)
         if isinstance(error, aiohttp.ClientError):

@@ -1,4 +1,4 @@
-"""The fault matrix's rows on recordings, one cell for each variant: what the server does, and what must come of it."""
+"""Rows 12 to 22 of FAULTS.md for recordings, one cell for each variant: what the server does, and what comes of it."""
 
 from __future__ import annotations
 
@@ -17,10 +17,8 @@ from syllable_async.errors import (
     SyllableError,
     SyllableTimeoutError,
 )
-from tests.recordings.scripted_origin import ERRORS, NOISE, End, Origin, Part, Step, Version
+from tests.recordings.scripted_origin import DATA, ERRORS, LONG, NOISE, End, Origin, Part, Step, Version
 
-DATA = NOISE[:4096]
-LONG = NOISE[:100_000]
 ETAGS = ['"v1"', 'W/"v1"', None]
 CUT = Step(send=2048, end="cut")
 LATE_CUT = Step(send=80_000, end="cut")
@@ -31,6 +29,7 @@ class Cell:
     """One variant of one row."""
 
     row: int
+    """Its number in FAULTS.md."""
     name: str
     steps: tuple[Step, ...]
     version: Version = attrs.field(factory=lambda: Version(DATA))

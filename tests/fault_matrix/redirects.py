@@ -1,4 +1,4 @@
-"""Row 35: redirects. The key is seen by its own origin alone, and JSON follows none of them."""
+"""Row 35 of FAULTS.md: redirects. The key is seen by its own origin alone, and JSON follows none of them."""
 
 from __future__ import annotations
 

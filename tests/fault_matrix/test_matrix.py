@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Container, Iterator
+from pathlib import Path
 
 import pytest
 from _pytest.mark import ParameterSet
 
+from tests.fault_matrix import recording_cells
 from tests.fault_matrix.cell import Cell, Certificates, run_cell
 from tests.fault_matrix.operations import READS
 from tests.fault_matrix.our_client import Ours
@@ -39,6 +42,13 @@ def test_cell(
 
 def test_every_cell_has_its_own_name() -> None:
     assert len({cell.id for cell in CELLS}) == len(CELLS)
+
+
+def test_every_row_stands_in_the_table_of_faults() -> None:
+    table = Path(__file__).with_name("FAULTS.md").read_text("utf-8")
+    rows = [int(number) for number in re.findall(r"^\| (\d+) \|", table, re.MULTILINE)]
+    assert rows == [*range(1, len(rows) + 1)]
+    assert {cell.row for cell in CELLS} | {cell.row for cell in recording_cells.cells()} <= {*rows}
 
 
 @pytest.mark.parametrize(

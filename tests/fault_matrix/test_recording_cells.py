@@ -1,4 +1,4 @@
-"""Rows 12 to 22 of the fault matrix, in the process and on real sockets: one outcome, and exactly so many requests."""
+"""Rows 12 to 22 of FAULTS.md, in the process and on real sockets: one outcome, and exactly so many requests."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from syllable_async import AsyncSyllableClient, RecordingStream
 from syllable_async.errors import SyllableError
 from tests.fault_matrix.recording_cells import Cell, cells
 from tests.fault_server import FaultServer
-from tests.recordings.scripted_origin import files, stream
+from tests.recordings.scripted_origin import collect, files, stream
 from tests.recordings.scripted_origin_on_sockets import Play
 
 CELLS = cells()
@@ -30,14 +30,8 @@ def test_there_are_enough_and_no_two_are_the_same() -> None:
 
 
 async def outcome(recording: RecordingStream) -> bytes | SyllableError:
-    got = b""
-    try:
-        async with recording:
-            async for chunk in recording:
-                got += chunk
-    except SyllableError as error:
-        return error
-    return got
+    got, error = await collect(recording)
+    return got if error is None else error
 
 
 def check(cell: Cell, result: bytes | SyllableError, recording: RecordingStream) -> None:

@@ -1,4 +1,4 @@
-"""Certificates for the fault server, made on the spot; import the fixtures into a `conftest.py`."""
+"""Certificates for the fault server, made on the spot; the fixtures stand in `tests/conftest.py`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import ssl
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-import pytest
 import trustme
 
 BAD_CERTIFICATES = ("unknown CA", "wrong host", "expired", "self-signed")
@@ -43,23 +42,4 @@ def bad_server_context(ca: trustme.CA, variant: str) -> ssl.SSLContext:
     context = _server_context()
     with own.private_key_pem.tempfile() as key, own.cert_pem.tempfile() as certificate:
         context.load_cert_chain(certificate, key)
-    return context
-
-
-@pytest.fixture(scope="session")
-def ca() -> trustme.CA:
-    return trustme.CA()
-
-
-@pytest.fixture(scope="session")
-def server_tls(ca: trustme.CA) -> ssl.SSLContext:
-    """For `FaultServer(..., tls=server_tls)`."""
-    return server_context(ca)
-
-
-@pytest.fixture(scope="session")
-def client_tls(ca: trustme.CA) -> ssl.SSLContext:
-    """For a client that trusts the private CA and no other."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    ca.configure_trust(context)  # pyright: ignore[reportUnknownMemberType]
     return context

@@ -18,15 +18,12 @@ from syllable_async._recordings.stream import RecordingStream
 from syllable_async._timing import SYSTEM_CLOCK, Clock
 from syllable_async.errors import (
     APIError,
-    AuthenticationError,
     InternalServerError,
-    NotFoundError,
-    PermissionDeniedError,
-    RateLimitError,
     SyllableConnectionError,
     SyllableError,
     SyllableTimeoutError,
 )
+from tests.fault_matrix.expected_errors import class_of
 
 T = TypeVar("T")
 End = Literal["whole", "cut", "rst", "ragged", "fin", "stall"]
@@ -34,12 +31,9 @@ Part = Literal[
     "right", "earlier", "later", "lying", "no-range", "unit", "multipart", "length", "total", "no-etag", "weak-etag"
 ]
 NOISE = random.Random(7).randbytes(700_000)
-ERRORS: dict[int, type[APIError]] = {
-    401: AuthenticationError,
-    403: PermissionDeniedError,
-    404: NotFoundError,
-    429: RateLimitError,
-}
+DATA = NOISE[:4096]
+LONG = NOISE[:200_000]
+ERRORS = {status: class_of(status) for status in (401, 403, 404, 429)}
 
 
 @attrs.frozen
@@ -219,16 +213,18 @@ class Origin:
 
 async def retry(attempt: Callable[[], Awaitable[T]], failure: SyllableError | None) -> T:
     """As the policy does it, without waiting: transient errors are retried, four attempts in all."""
-    for _ in range(4):
+    attempts = 1 if failure is not None else 0
+    while True:
         if failure is None:
+            attempts += 1
             try:
                 return await attempt()
             except (SyllableConnectionError, APIError) as error:
                 failure = error
-        last, failure = failure, None
-        if isinstance(last, APIError) and last.status not in {408, 429, 500, 502, 503, 504}:
-            raise last
-    raise last
+        final = isinstance(failure, APIError) and failure.status not in {408, 429, 500, 502, 503, 504}
+        if final or attempts == 4:
+            raise failure
+        failure = None
 
 
 def stream(
@@ -257,6 +253,18 @@ async def read(recording: RecordingStream) -> bytes:
     """All bytes of a stream."""
     async with recording:
         return b"".join([chunk async for chunk in recording])
+
+
+async def collect(recording: RecordingStream) -> tuple[bytes, SyllableError | None]:
+    """What a stream delivers, and the error that it ends with, if it does."""
+    got = b""
+    try:
+        async with recording:
+            async for chunk in recording:
+                got += chunk
+    except SyllableError as error:
+        return got, error
+    return got, None
 
 
 def files(directory: Path) -> list[str]:

@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from syllable_async._recordings import file
+from syllable_async._recordings.file import PartFile
 from syllable_async._recordings.filenames import recording_extension, recording_stem
 from syllable_async.errors import IncompleteRecordingError, RecordingError
 from tests.recordings.scripted_origin import NOISE, Origin, Step, Version, descriptors, files, stream
@@ -324,3 +325,13 @@ def test_stems_are_safe_and_never_shared(one: str, other: str, index: int) -> No
     assert set(recording_stem(one, index)) <= set("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-")
     assert len(recording_stem(one, index)) < 120
     assert (recording_stem(one, index) == recording_stem(other, index)) == (one == other)
+
+
+def test_a_discarded_part_file_cannot_be_published(tmp_path: Path) -> None:
+    file = PartFile(tmp_path / "a.wav", "recording", overwrite=True)
+    file.create()
+    file.write([b"RIFF"])
+    file.discard()
+    with pytest.raises(FileNotFoundError, match="the part file is gone"):
+        file.publish()
+    assert list(tmp_path.iterdir()) == []

@@ -16,13 +16,13 @@ from hypothesis import HealthCheck, given, settings
 
 from syllable_async import AsyncSyllableClient
 from syllable_async._messages import Framing
-from syllable_async.errors import IncompleteRecordingError, SyllableError, UntrustedRecordingURLError
-from tests.fault_matrix.recording_cells import DATA, ETAGS
+from syllable_async.errors import IncompleteRecordingError, UntrustedRecordingURLError
+from tests.fault_matrix.recording_cells import ETAGS
 from tests.fault_server import FaultServer, Instruction, json_reply
 from tests.fault_server.instructions import Stage
 from tests.fault_server.wire import Connection
 from tests.recordings.random_servers import Program, programs
-from tests.recordings.scripted_origin import End, Origin, Step, Version, descriptors, files
+from tests.recordings.scripted_origin import DATA, End, Origin, Step, Version, collect, descriptors, files
 from tests.recordings.scripted_origin_on_sockets import Play
 
 KEY = "the-api-key"
@@ -77,13 +77,9 @@ def test_random_programs_on_sockets(timeless: type[AsyncSyllableClient], counted
         origin = program.origin()
         async with FaultServer([], always=[Play(origin)]) as server:
             async with timeless(KEY, base_url=server.url, timeout=0.02) as client:
-                got = b""
                 (recording,) = await client.sessions.recordings("s1")
-                try:
-                    async with recording:
-                        async for chunk in recording:
-                            got += chunk
-                except SyllableError:
+                got, error = await collect(recording)
+                if error is not None:
                     outcomes["error"] += 1
                 else:
                     whole = any(version.data == got for version in origin.served)
@@ -134,12 +130,12 @@ async def test_a_forgotten_stream_gives_its_connection_back(timeless: type[Async
     stall = Step(send=1000, end="stall")
     async with FaultServer([], always=[Play(Origin(Version(DATA), then=stall))]) as server:
         async with timeless(KEY, base_url=server.url) as client:
-            free = client._transport.pool.slots._value
+            free = client._transport.pool.streams.free
             recording = client.sessions.stream_recording("token0")
             await anext(aiter(recording))
             with pytest.warns(ResourceWarning, match="a recording was not closed"):
                 del recording
-            assert client._transport.pool.slots._value == free
+            assert client._transport.pool.streams.free == free
         assert await server.closed()
 
 
@@ -155,7 +151,7 @@ def linked(path: Path, to: str) -> Path:
 
 Place = Callable[[Path], Path]
 PLACES: dict[str, tuple[Place, bool, type[Exception] | str]] = {
-    # row 25: where it is to go, whether it may overwrite, and what comes of it: an error or the file's name
+    # Row 25 of FAULTS.md: where it is to go, whether it may overwrite, and what comes of it, an error or a file's name
     "a new file": (lambda top: top / "new", True, "new"),
     "a new file, not overwriting": (lambda top: top / "new", False, "new"),
     "a file that exists": (lambda top: fill(top / "kept"), True, "kept"),

@@ -14,22 +14,16 @@ from hypothesis import HealthCheck, Phase, given, settings
 
 from syllable_async.errors import SyllableError
 from tests.recordings.random_servers import Program, naive, programs
-from tests.recordings.scripted_origin import Origin, files, stream
+from tests.recordings.scripted_origin import Origin, collect, files, stream
 
 Outcome = tuple[bytes, str | None, SyllableError | None]
 
 
 async def iterated(origin: Origin, program: Program) -> Outcome:
     recording = stream(origin, timeout=0.002, mint=program.mint)
-    got = b""
-    try:
-        async with recording:
-            async for chunk in recording:
-                got += chunk
-    except SyllableError as error:
-        return got, None, error
-    assert recording.bytes_read == len(got)
-    return got, recording.verified, None
+    got, error = await collect(recording)
+    assert error is not None or recording.bytes_read == len(got)
+    return got, recording.verified if error is None else None, error
 
 
 async def saved(origin: Origin, program: Program, directory: Path) -> Outcome:

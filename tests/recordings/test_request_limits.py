@@ -20,7 +20,9 @@ from syllable_async.errors import (
     SyllableTimeoutError,
 )
 from tests.recordings.scripted_origin import (
+    DATA,
     ERRORS,
+    LONG,
     NOISE,
     Headers,
     Origin,
@@ -32,9 +34,7 @@ from tests.recordings.scripted_origin import (
     stream,
 )
 
-DATA = NOISE[:4096]
-LONG = NOISE[:200_000]
-CUT = Step(send=1000, end="cut")
+EARLY_CUT = Step(send=1000, end="cut")
 
 
 def ranges(origin: Origin) -> list[str | None]:
@@ -66,13 +66,13 @@ async def test_a_resumed_request_overlaps_what_is_held() -> None:
 
 
 async def test_three_cuts_one_without_progress() -> None:
-    origin = Origin(Version(DATA, None), CUT, Step(send=500, end="cut"), Step(send=3000, end="cut"))
+    origin = Origin(Version(DATA, None), EARLY_CUT, Step(send=500, end="cut"), Step(send=3000, end="cut"))
     assert await read(stream(origin)) == DATA
     assert len(origin.requests) == 4
 
 
 async def test_the_overlap_shrinks_when_cuts_fall_into_it() -> None:
-    origin = Origin(Version(DATA), then=CUT)
+    origin = Origin(Version(DATA), then=EARLY_CUT)
     assert await read(stream(origin)) == DATA
     starts = [f"bytes={start}-" for start in (500, 1000, 1500, 2000, 2500, 3000, 3500)]
     assert ranges(origin) == [None, "bytes=0-", *starts]
@@ -97,7 +97,7 @@ async def test_a_dead_server_is_asked_by_the_policy() -> None:
     origin = Origin(Version(DATA), then=Step(status=1))
     await failure(origin, SyllableConnectionError)
     assert len(origin.requests) == 4
-    origin = Origin(Version(DATA), CUT, then=Step(status=1))
+    origin = Origin(Version(DATA), EARLY_CUT, then=Step(status=1))
     error = await failure(origin, IncompleteRecordingError)
     assert str(error) == "the recording was cut off: refused (1000 of 4096 bytes)"
     assert isinstance(error.__cause__, SyllableConnectionError)
@@ -105,10 +105,10 @@ async def test_a_dead_server_is_asked_by_the_policy() -> None:
 
 
 async def test_a_refusal_passes_as_it_is() -> None:
-    origin = Origin(Version(DATA), CUT, then=Step(status=503))
+    origin = Origin(Version(DATA), EARLY_CUT, then=Step(status=503))
     await failure(origin, InternalServerError)
     assert len(origin.requests) == 4
-    origin = Origin(Version(DATA), CUT, then=Step(status=410))
+    origin = Origin(Version(DATA), EARLY_CUT, then=Step(status=410))
     await failure(origin, APIError)
     assert len(origin.requests) == 2
 
@@ -206,7 +206,7 @@ OTHER = [
 @pytest.mark.parametrize("first", ['"v1"', 'W/"v1"', None])
 @pytest.mark.parametrize("version", SAME)
 async def test_the_same_beginning_goes_on(version: Version, first: str | None, ignores_range: bool) -> None:
-    origin = Origin(Version(DATA, first), CUT, Step(replace=version, ranges=not ignores_range), CUT)
+    origin = Origin(Version(DATA, first), EARLY_CUT, Step(replace=version, ranges=not ignores_range), EARLY_CUT)
     recording = stream(origin)
     assert await read(recording) == version.data
     assert (recording.etag, recording.total_bytes) == (version.etag, len(version.data))
@@ -217,7 +217,7 @@ async def test_the_same_beginning_goes_on(version: Version, first: str | None, i
 @pytest.mark.parametrize("first", ['"v1"', 'W/"v1"', None])
 @pytest.mark.parametrize("version", OTHER)
 async def test_another_beginning_is_a_change(version: Version, first: str | None, ignores_range: bool) -> None:
-    origin = Origin(Version(DATA, first), CUT, Step(replace=version, ranges=not ignores_range))
+    origin = Origin(Version(DATA, first), EARLY_CUT, Step(replace=version, ranges=not ignores_range))
     await failure(origin, RecordingChangedError)
     part_refused = first == version.etag == '"v1"' and len(version.data) != len(DATA) and not ignores_range
     assert len(origin.requests) == (3 if part_refused else 2)
@@ -239,7 +239,7 @@ async def test_a_shorter_chunked_body_is_a_change() -> None:
 
 async def test_a_body_that_outgrows_the_announced_total_is_a_change() -> None:
     step = Step(replace=Version(LONG, None), framing="chunked")
-    await failure(Origin(Version(DATA, None), CUT, step), RecordingChangedError)
+    await failure(Origin(Version(DATA, None), EARLY_CUT, step), RecordingChangedError)
 
 
 async def test_416_with_what_is_held_is_the_end() -> None:
@@ -265,20 +265,20 @@ async def test_416_without_a_range_is_a_refusal() -> None:
 
 @pytest.mark.parametrize("status", [401, 403, 404])
 async def test_an_expired_token_is_minted_once(status: int) -> None:
-    origin = Origin(Version(DATA), CUT, Step(status=status))
+    origin = Origin(Version(DATA), EARLY_CUT, Step(status=status))
     assert await read(stream(origin, mint=True)) == DATA
     assert (len(origin.requests), origin.mints) == (3, 1)
-    origin = Origin(Version(DATA), CUT, then=Step(status=status))
+    origin = Origin(Version(DATA), EARLY_CUT, then=Step(status=status))
     await failure(origin, ERRORS[status], mint=True)
     assert (len(origin.requests), origin.mints) == (3, 1)
-    origin = Origin(Version(DATA), CUT, Step(status=status))
+    origin = Origin(Version(DATA), EARLY_CUT, Step(status=status))
     await failure(origin, ERRORS[status])
     assert (len(origin.requests), origin.mints) == (2, 0)
 
 
 async def test_a_token_may_expire_again_after_progress() -> None:
     expired = Step(expire=True)
-    origin = Origin(Version(DATA, None), expired, CUT, expired, Step(send=2000, end="cut"), expired)
+    origin = Origin(Version(DATA, None), expired, EARLY_CUT, expired, Step(send=2000, end="cut"), expired)
     assert await read(stream(origin, mint=True)) == DATA
     assert (len(origin.requests), origin.mints) == (6, 3)
 
@@ -292,14 +292,14 @@ async def test_a_mint_is_tried_as_often_as_a_request() -> None:
             self.mints = 3
             return await super().mint()
 
-    origin = Reluctant(Version(DATA), CUT, then=Step())
+    origin = Reluctant(Version(DATA), EARLY_CUT, then=Step())
     origin.steps.append(Step(expire=True))
     assert await read(stream(origin, mint=True)) == DATA
     assert origin.mints == 4
 
 
 async def test_an_encoded_body_is_refused() -> None:
-    for steps in ([Step(encoding="gzip")], [CUT, Step(encoding="br")]):
+    for steps in ([Step(encoding="gzip")], [EARLY_CUT, Step(encoding="br")]):
         origin = Origin(Version(DATA), *steps)
         await failure(origin, RecordingError)
         assert len(origin.requests) == len(steps)
@@ -394,7 +394,7 @@ async def test_it_can_be_read_once_and_not_after_its_end() -> None:
 
 
 async def test_what_failed_cannot_be_read_on() -> None:
-    recording = stream(Origin(Version(DATA), CUT, then=Step(status=1)))
+    recording = stream(Origin(Version(DATA), EARLY_CUT, then=Step(status=1)))
     chunks = aiter(recording)
     await anext(chunks)
     with pytest.raises(IncompleteRecordingError):
@@ -419,7 +419,7 @@ async def test_two_tasks_cannot_read_one_recording() -> None:
 
 
 async def test_closing_it_elsewhere_ends_a_read_at_once() -> None:
-    origin = Origin(Version(DATA), CUT, Step(send=1000, end="stall"))
+    origin = Origin(Version(DATA), EARLY_CUT, Step(send=1000, end="stall"))
     recording = stream(origin)
     chunks = aiter(recording)
     await anext(chunks)
@@ -433,7 +433,9 @@ async def test_closing_it_elsewhere_ends_a_read_at_once() -> None:
 
 @pytest.mark.parametrize("turns", range(12))
 async def test_cancelled_anywhere_it_leaves_nothing_open(turns: int) -> None:
-    origin = Origin(Version(DATA), CUT, Step(expire=True), Step(send=2000, end="cut"), Step(send=3000, end="stall"))
+    origin = Origin(
+        Version(DATA), EARLY_CUT, Step(expire=True), Step(send=2000, end="cut"), Step(send=3000, end="stall")
+    )
     reading = asyncio.ensure_future(read(stream(origin, mint=True)))
     for _ in range(turns):
         await asyncio.sleep(0)

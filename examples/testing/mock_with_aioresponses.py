@@ -1,7 +1,7 @@
 """Mock the client's replies in a unit test with aioresponses, where no server is wanted.
 
-Run it with `python examples/mock_with_aioresponses.py` (needs aioresponses, from the extra `test`). For more than a
-single reply use `syllable_async.testing.FakeSyllable`: it behaves like the API, on a real socket.
+Run it with `python examples/testing/mock_with_aioresponses.py` (needs aioresponses, from the extra `test`). For more
+than a single reply use `syllable_async.testing.FakeSyllable`: it behaves like the API, on a real socket.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""How to test a service that uses the client: run it with `pytest examples/test_my_service.py`."""
+"""How to test a service that uses the client: run it with `pytest examples/testing/test_my_service.py`."""
 
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer

@@ -1,4 +1,13 @@
-"""An event loop on real sockets in which waiting takes no time."""
+"""Three ways to stop time, because they answer different questions.
+
+`FakeTime` is for code that is given its clock and its sleep: what does it sleep for, and when does it give up? It is
+the cheapest: nothing but that code knows of it, and the sleeps can be read afterwards. `timeless_client` is the whole
+client on a `FakeTime`, against a real server: which pauses does a call make? Its sleeps take no time, but its limits
+(`timeout`, the stall limit) are the event loop's and wait as ever, so let nothing in such a test reach them.
+`TimelessLoop` is for exactly that: both ends run in one event loop whose clock jumps to the next timer as soon as
+nobody has anything to say, so that a limit of 30 s passes at once, at the right moment. Whatever waits for something
+outside the loop (a server in a thread, another process) cannot be tested on it.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +17,35 @@ import socket
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
+from syllable_async import AsyncSyllableClient
+from syllable_async._timing import Clock
+
 T = TypeVar("T")
+
+
+class FakeTime:
+    """A clock that only sleeping moves. Every sleep gives the loop one turn."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+        self.sleeps: list[float] = []
+
+    def clock(self) -> float:
+        return self.now
+
+    async def sleep(self, seconds: float) -> None:
+        self.sleeps.append(seconds)
+        self.now += seconds
+        await asyncio.sleep(0)
+
+
+def timeless_client(fake_time: FakeTime) -> type[AsyncSyllableClient]:
+    """The client class, with a clock and a sleep that take no time."""
+
+    class TimelessClient(AsyncSyllableClient):
+        _clock = Clock(fake_time.clock, fake_time.sleep)
+
+    return TimelessClient
 
 
 class _Selector(selectors.DefaultSelector):
@@ -33,7 +70,7 @@ class _Selector(selectors.DefaultSelector):
 
 
 class TimelessLoop(asyncio.SelectorEventLoop):
-    """Its `time` passes only by timers, at once.
+    """An event loop on real sockets in which waiting takes no time: its `time` passes only by timers, at once.
 
     Attributes:
         hosts: names that resolve, and to what. Any other name is unknown.

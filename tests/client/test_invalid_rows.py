@@ -1,0 +1,89 @@
+"""A row of a list that does not fit: told once, and no other row is lost, in every kind of walk."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import pytest
+
+from syllable_async import (
+    AsyncSyllableClient,
+    InvalidRow,
+    PaginationError,
+    ResponseValidationError,
+    Session,
+)
+from syllable_async._pagination.pager import Pager
+from syllable_async.testing import FakeSyllable, faults
+
+WALKS: dict[str, Callable[[Pager], AsyncIterator[Session]]] = {
+    "items": lambda pager: pager.items(),
+    "items, prefetch": lambda pager: pager.items(prefetch=4),
+    "snapshot": lambda pager: pager.snapshot(),
+}
+
+
+def spoil(wrong: dict[str, Any], session_id: str) -> faults.Fault:
+    def change(page: Any) -> Any:
+        for row in page["items"]:
+            if row["session_id"] == session_id:
+                row.update(wrong)
+        return page
+
+    return faults.edit_json(change, times=None)
+
+
+@pytest.mark.filterwarnings("ignore::syllable_async.PaginationDriftWarning")
+@pytest.mark.parametrize("walk", WALKS)
+async def test_an_invalid_row_is_told_once_and_every_other_row_comes(
+    walk: str, client: AsyncSyllableClient, server: FakeSyllable
+) -> None:
+    expected = set(server.listed)
+    bad = sorted(expected)[len(expected) // 2]
+    server.faults.add("sessions.list", spoil({"duration": {"seconds": 61}}, bad))
+    with pytest.raises(ResponseValidationError, match="duration"):
+        [row async for row in WALKS[walk](client.sessions.list(limit=7))]
+    told = list[InvalidRow]()
+    rows = [row async for row in WALKS[walk](client.sessions.list(limit=7, on_invalid_row=told.append))]
+    assert sorted(row.session_id or "" for row in rows) == sorted(expected - {bad})
+    assert [row.raw["session_id"] for row in told] == [bad]
+    assert told[0].path == "$.duration"
+
+
+async def test_one_page_leaves_the_invalid_row_out(client: AsyncSyllableClient, server: FakeSyllable) -> None:
+    page = await client.sessions.list(limit=5)
+    server.faults.add("sessions.list", spoil({"is_test": "perhaps"}, page.items[2].session_id or ""))
+    told = list[InvalidRow]()
+    again = await client.sessions.list(limit=5, on_invalid_row=told.append)
+    assert [row.session_id for row in again.items] == [row.session_id for row in page.items if row != page.items[2]]
+    assert [row.index for row in told] == [2]
+
+
+async def test_a_page_of_invalid_rows_alone_is_refused(client: AsyncSyllableClient, server: FakeSyllable) -> None:
+    def change(page: Any) -> Any:
+        return {**page, "items": [5]}
+
+    server.faults.add("sessions.list", faults.edit_json(change, times=None))
+    with pytest.raises(PaginationError, match="no row of a page fits"):
+        [row async for row in client.sessions.list(on_invalid_row=print).snapshot()]
+
+
+async def test_what_the_function_raises_passes_through(client: AsyncSyllableClient, server: FakeSyllable) -> None:
+    class MyError(Exception):
+        pass
+
+    def fail(_: InvalidRow) -> None:
+        raise MyError
+
+    server.faults.add("sessions.list", spoil({"duration": "x"}, min(server.listed)))
+    with pytest.raises(MyError):
+        [row async for row in client.sessions.list(on_invalid_row=fail)]
+
+
+def test_what_is_no_plain_function_is_refused(client: AsyncSyllableClient) -> None:
+    async def later(_: InvalidRow) -> None: ...
+
+    for wrong in (5, later):
+        with pytest.raises(TypeError, match="on_invalid_row"):
+            client.sessions.list(on_invalid_row=wrong)  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]

@@ -1,0 +1,164 @@
+"""Hooks of the user's are called wherever plain cattrs calls them: random hooks, random types, and cattrs the judge."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any, Optional, TypedDict
+
+import attrs
+import msgspec
+import pytest
+from cattrs.preconf.msgspec import make_converter as plain_converter
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from syllable_async import AsyncSyllableClient, Session, decode, make_converter
+
+AT = "2026-01-05T00:00:00Z"
+
+
+@attrs.frozen
+class Inner:
+    name: str
+    when: datetime
+    maybe: int | None = None
+
+
+@attrs.frozen
+class Outer:
+    inner: Inner
+    many: tuple[Inner, ...]
+    maybe: Inner | None = None
+    number: float = 0.0
+
+
+class Child(Inner):
+    pass
+
+
+@dataclasses.dataclass
+class Data:
+    inner: Inner
+    flag: Optional[bool] = None  # noqa: UP045 - the other spelling
+
+
+class Typed(TypedDict):
+    when: datetime
+    inner: Inner
+
+
+class Struct(msgspec.Struct):
+    when: datetime
+    maybe: int | None = None
+
+
+INNER = {"name": "a", "when": AT, "maybe": 5}
+TYPES: dict[Any, Any] = {
+    Inner: INNER,
+    Child: INNER,
+    Outer: {"inner": INNER, "many": [INNER, INNER], "maybe": None, "number": 1.5},
+    Data: {"inner": INNER, "flag": True},
+    Typed: {"when": AT, "inner": INNER},
+    list[Data]: [{"inner": INNER}],
+    dict[str, Inner]: {"x": INNER},
+    tuple[Inner, ...]: [INNER],
+    Inner | None: INNER,
+    list[int | None]: [1, None],
+}
+HOOKED: list[Any] = [
+    *(str, int, float, bool, datetime, Inner, Child, Outer, Data),
+    *(int | None, Optional[int], Inner | None, Optional[bool]),  # noqa: UP045 - both spellings
+]
+Register = Callable[[Any, Any, Any], Any]
+
+
+def mark(name: str) -> Callable[[Any, Any], Any]:
+    def hook(value: Any, _: Any = None) -> Any:
+        return name, json.dumps(value, default=str)
+
+    return hook
+
+
+WAYS: dict[str, Register] = {
+    "hook": lambda converter, cls, hook: converter.register_structure_hook(cls, hook),
+    "func": lambda converter, cls, hook: converter.register_structure_hook_func(lambda part: part == cls, hook),
+    "factory": lambda converter, cls, hook: converter.register_structure_hook_factory(
+        lambda part: part == cls, lambda _: hook
+    ),
+    "factory that takes the converter": lambda converter, cls, hook: converter.register_structure_hook_factory(
+        lambda part: part == cls, lambda _, converter: hook
+    ),
+}
+CHOICES = st.lists(
+    st.tuples(st.sampled_from(sorted(WAYS)), st.sampled_from(HOOKED)), max_size=3, unique_by=lambda pair: str(pair[1])
+)
+
+
+def judge(cls: Any, choices: list[tuple[str, Any]], *, decode_first: bool, copied: bool) -> None:
+    ours, plain = make_converter(), plain_converter()
+    body = json.dumps(TYPES[cls]).encode()
+    if decode_first:
+        decode(body, cls, ours)
+    for number, (way, hooked) in enumerate(choices):
+        for converter in (ours, plain):
+            WAYS[way](converter, hooked, mark(f"{number}"))
+    if copied:
+        ours = ours.copy()
+    assert decode(body, cls, ours) == plain.structure(TYPES[cls], cls)
+
+
+@pytest.mark.parametrize("examples", [60, pytest.param(5000, marks=pytest.mark.long)])
+def test_random_hooks_on_random_types_are_called_as_plain_cattrs_calls_them(examples: int) -> None:
+    @settings(max_examples=examples)
+    @given(st.sampled_from(list(TYPES)), CHOICES, st.booleans(), st.booleans())
+    def each(cls: Any, choices: list[tuple[str, Any]], decode_first: bool, copied: bool) -> None:
+        judge(cls, choices, decode_first=decode_first, copied=copied)
+
+    each()
+
+
+def test_a_converter_that_forgets_unions_would_be_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The naive version: cattrs' own registry for unions, which our factory for optionals hides."""
+    from cattrs.preconf.msgspec import MsgspecJsonConverter
+
+    from syllable_async._decoding.converter import HookAwareConverter
+
+    monkeypatch.setattr(HookAwareConverter, "register_structure_hook", MsgspecJsonConverter.register_structure_hook)
+    with pytest.raises(AssertionError):
+        judge(Inner, [("hook", int | None)], decode_first=False, copied=False)
+
+
+def test_hooks_reach_into_structs() -> None:
+    converter = make_converter()
+    converter.register_structure_hook(datetime, mark("hooked"))
+    body = json.dumps({"when": AT}).encode()
+    for owner in (converter, converter.copy()):
+        assert decode(body, Struct, owner).when == ("hooked", f'"{AT}"')
+
+
+def test_a_hook_on_a_copy_reaches_into_structs_and_leaves_the_original() -> None:
+    original = make_converter()
+    copy = original.copy()
+    copy.register_structure_hook(datetime, mark("hooked"))
+    body = json.dumps({"when": AT}).encode()
+    assert decode(body, Struct, copy).when == ("hooked", f'"{AT}"')
+    assert decode(body, Struct, original).when == datetime(2026, 1, 5, tzinfo=UTC)
+
+
+def test_options_of_a_copy_are_honoured() -> None:
+    strict = make_converter().copy(forbid_extra_keys=True)
+    with pytest.raises(Exception, match="ForbiddenExtraKeysError"):
+        decode(json.dumps({"timestamp": AT, "extra": 1}).encode(), Session, strict)
+
+
+def test_a_client_owns_a_converter_and_shows_it() -> None:
+    client = AsyncSyllableClient("key")
+    assert client.converter is not AsyncSyllableClient("key").converter
+    assert client.with_options(timeout=3).converter is client.converter
+    mine = make_converter().copy()
+    assert AsyncSyllableClient("key", converter=mine).converter is mine
+    with pytest.raises(TypeError, match="make_converter"):
+        AsyncSyllableClient("key", converter=plain_converter())
