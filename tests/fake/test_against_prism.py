@@ -30,6 +30,7 @@ from syllable_async import (
 DOCUMENT = Path(__file__).parents[3] / "shared" / "wire" / "openapi-sessions.json"
 PRISM = os.environ.get("PRISM") or shutil.which("prism")
 pytestmark = [
+    pytest.mark.filterwarnings("ignore::syllable_async.ResponseDriftWarning"),
     pytest.mark.long,
     pytest.mark.skipif(not PRISM or not DOCUMENT.exists(), reason="no prism, or no document beside the checkout"),
 ]
