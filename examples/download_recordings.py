@@ -1,4 +1,4 @@
-"""Download the recordings of 50 sessions, eight at once, each with a progress bar, one outcome per session.
+"""Download the recordings of 50 sessions, eight at once, one outcome each; run again, it skips what is there.
 
 Run it with `python examples/download_recordings.py [FOLDER]`. With SYLLABLESDK_API_KEY_HEADER set it talks to the real
 API (another address goes into SYLLABLE_BASE_URL); without a key it starts a fake that cuts every third connection, so
@@ -9,15 +9,14 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
 
 from _connect import connect
 from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn, TransferSpeedColumn
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
-from syllable_async import AsyncSyllableClient, RetryPolicy, SyllableError
+from syllable_async import AsyncSyllableClient, DownloadOutcome, RetryPolicy, SavedRecording, SyllableError
 from syllable_async.testing import FakeSyllable, faults
 
 SESSIONS = 50
@@ -33,56 +32,40 @@ def over_cuts(client: AsyncSyllableClient, fake: FakeSyllable) -> AsyncSyllableC
     return client.with_options(retries=RetryPolicy(initial=0.05))
 
 
-def show(bars: Progress, bar: TaskID, done: int, total: int | None) -> None:
-    bars.update(bar, completed=done, total=total)
+def describe(outcome: DownloadOutcome) -> str:
+    """What became of one session, in a line. A failure concerns no other session."""
+    if outcome.error is not None:
+        return f"{outcome.session_id}: failed: {outcome.error}"
+    files = [f"{saved.path.name}, {saved.size} bytes, {how_sure(saved)}" for saved in outcome.recordings]
+    return f"{outcome.session_id}: {'; '.join(files) or 'no recording'}"
 
 
-async def download(client: AsyncSyllableClient, session_id: str, folder: Path, bars: Progress) -> str:
-    """All recordings of one session; what became of them, in a line. A failure concerns no other session."""
-    bar = bars.add_task(session_id[:8], total=None)
-    saved: list[str] = []
-    try:
-        for recording in await client.sessions.recordings(session_id):
-            result = await recording.save(
-                folder, progress=lambda done, total: bars.update(bar, completed=done, total=total)
-            )
-            saved.append(f"{result.path.name}, {result.size} bytes, verified by {result.verified}")
-    except (SyllableError, OSError) as error:
-        return f"{session_id}: failed: {error}"
-    finally:
-        bars.update(bar, visible=False)
-    return f"{session_id}: {'; '.join(saved) or 'no recording'}"
-
-
-async def worker(client: AsyncSyllableClient, sessions: Iterator[str], folder: Path, bars: Progress) -> list[str]:
-    outcomes: list[str] = []
-    for session_id in sessions:  # shared by all workers
-        outcomes.append(await download(client, session_id, folder, bars))
-        bars.advance(bars.task_ids[0])
-    return outcomes
+def how_sure(saved: SavedRecording) -> str:
+    return "there already" if saved.skipped else f"verified by {saved.verified}"
 
 
 async def main(folder: Path) -> int:
+    outcomes: list[DownloadOutcome] = []
     async with connect(sessions=200) as (opened, fake):
         client = opened if fake is None else over_cuts(opened, fake)
-        walk = client.sessions.list(fields=["session_id"]).items(max_items=SESSIONS)
-        names = [session.session_id async for session in walk if session.session_id is not None]
+        sessions = client.sessions.list().items(max_items=SESSIONS)
         columns = TextColumn("{task.description:>9}"), BarColumn(), DownloadColumn(), TransferSpeedColumn()
         with Progress(*columns, console=console, transient=True) as bars:
-            bars.add_task("sessions", total=len(names))
-            queue = iter(names)
-            found = await asyncio.gather(*(worker(client, queue, folder, bars) for _ in range(AT_ONCE)))
-    outcomes = [outcome for part in found for outcome in part]
-    for outcome in sorted(outcomes):
-        console.print(outcome, soft_wrap=True, highlight=False)
-    failed = sum(": failed: " in outcome for outcome in outcomes)
+            bar = bars.add_task("bytes", total=None)
+            download = client.sessions.download_recordings(
+                sessions, folder, parallel=AT_ONCE, progress=lambda done, _: bars.update(bar, completed=done)
+            )
+            async with download:
+                outcomes += [outcome async for outcome in download]
+    for line in sorted(map(describe, outcomes)):
+        console.print(line, soft_wrap=True, highlight=False)
+    failed = sum(outcome.status == "failed" for outcome in outcomes)
     console.print(f"\n{len(outcomes)} sessions, {failed} failed; the files are in {folder}")
     return 1 if failed else 0
 
 
 if __name__ == "__main__":
     target = Path(sys.argv[1] if len(sys.argv) > 1 else "recordings")
-    target.mkdir(parents=True, exist_ok=True)
     try:
         sys.exit(asyncio.run(main(target)))
     except (SyllableError, ValueError) as problem:

@@ -138,7 +138,7 @@ async def handle(client: AsyncSyllableClient, store: Store, session_id: str, ses
     if found.summary is None and datetime.now(UTC) - session.timestamp < PATIENCE:
         return False
     recordings = await client.sessions.recordings(session_id)
-    saved = [await recording.save(store.folder) for recording in recordings]
+    saved = [await recording.save(directory=store.folder, if_exists="replace") for recording in recordings]
     files = [{"file": file.path.name, "sha256": file.sha256, "verified": file.verified} for file in saved]
     store.handled(session_id, found.summary, found.rating, json.dumps(files))
     log.info("%s: rating %s, %d recordings", session_id, found.rating or "-", len(files))

@@ -42,7 +42,11 @@ async def download(recording: RecordingStream, folder: Path) -> None:
     columns = TextColumn("recording"), BarColumn(), DownloadColumn(), TransferSpeedColumn()
     with Progress(*columns, console=console) as bars:
         bar = bars.add_task("recording", total=None)
-        saved = await recording.save(folder, progress=lambda done, total: bars.update(bar, completed=done, total=total))
+        saved = await recording.save(
+            directory=folder,
+            if_exists="replace",
+            progress=lambda done, total: bars.update(bar, completed=done, total=total),
+        )
     console.print(f"Saved {saved.path} ({saved.size} bytes, sha256 {saved.sha256[:16]}…), verified by {saved.verified}")
     if saved.path.suffix == ".wav":
         with wave.open(str(saved.path)) as audio:

@@ -18,7 +18,7 @@ from ._client import AsyncSyllableClient, RawResponse, __version__
 from ._decoding import decode, make_converter, to_dict, to_json
 from ._endpoints import SessionDebug, SessionLabels, Sessions
 from ._pagination import Cursor, Pager, TimeWindow
-from ._recordings import RecordingStream, SavedRecording
+from ._recordings import DownloadOutcome, RecordingStream, SavedRecording
 from ._retry import RetryPolicy
 from .errors import (
     APIError,
@@ -86,6 +86,7 @@ __all__ = [
     "DialogMessage",
     "DialogRole",
     "DialogToolCall",
+    "DownloadOutcome",
     "HTTPValidationError",
     "IncompleteRecordingError",
     "InspectLatencyResponse",

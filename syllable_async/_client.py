@@ -28,6 +28,7 @@ from ._http import (
     plain_headers,
     request_id,
 )
+from ._recordings import DiskThreads
 from ._retry import Retrier, RetryPolicy, RetryQuota, check_policy
 from ._timing import SYSTEM_CLOCK, Clock
 from ._validators import positive_int, positive_rate, positive_seconds
@@ -75,7 +76,7 @@ _UNSET = _Unset.UNSET
 
 @attrs.frozen(kw_only=True)
 class RawResponse:
-    """A successful reply of `client.request`.
+    """A successful response to `client.request`.
 
     Attributes:
         status: the HTTP status.
@@ -175,13 +176,14 @@ class AsyncSyllableClient:
             headers={**_OWN_HEADERS, **added},
             tracer=tracer,
         )
+        self._disk_threads = DiskThreads()
         self._owner: weakref.ref[AsyncSyllableClient] | None = None
         self._set_up(transport, check_converter(converter))
 
     def _set_up(self, transport: Transport, converter: Converter) -> None:
         self._transport = transport
         self.converter = converter
-        self.sessions = Sessions(transport, converter)
+        self.sessions = Sessions(transport, converter, self._disk_threads)
         self.session_labels = SessionLabels(transport, converter)
         self.session_debug = SessionDebug(transport, converter)
 
@@ -221,13 +223,13 @@ class AsyncSyllableClient:
         if largest is None:
             raise TypeError("max_bytes must be an int, not None")
         request = build_request(method, segments, query, body, largest)
-        reply = await self._transport.send(request, retries)
+        response = await self._transport.send(request, retries)
         return RawResponse(
-            status=reply.status,
-            headers=plain_headers(reply.headers),
-            body=reply.body,
-            request_id=request_id(reply.headers),
-            attempts=reply.attempts,
+            status=response.status,
+            headers=plain_headers(response.headers),
+            body=response.body,
+            request_id=request_id(response.headers),
+            attempts=response.attempts,
             converter=self.converter,
         )
 

@@ -33,7 +33,7 @@ class Request:
 
 @attrs.frozen(slots=True, kw_only=True)
 class Response:
-    """A whole answer, read to its end."""
+    """A whole response, read to its end."""
 
     status: int
     headers: Mapping[str, str] = attrs.field(repr=False)
@@ -42,7 +42,7 @@ class Response:
 
 
 class StreamedResponse(Protocol):
-    """An answer whose body is read piece by piece."""
+    """A response whose body is read piece by piece."""
 
     status: int
     headers: Mapping[str, str]

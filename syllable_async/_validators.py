@@ -55,45 +55,61 @@ def positive_rate(name: str, value: float) -> float:
 
 
 def parse_instant(name: str, value: datetime | str) -> datetime:
-    """The moment that a datetime or an ISO 8601 string stands for; `ValueError` where it has no offset."""
-    known = _known_instant(value)
+    """The instant, in UTC, that a datetime or an ISO 8601 string stands for; `ValueError` where it has no offset."""
+    known = known_instant(name, value)
     if known is None:
         raise ValueError(f"{name} must be an ISO 8601 time with an offset")
     return known
 
 
-def _known_instant(value: datetime | str) -> datetime | None:
+def known_instant(name: str, value: datetime | str) -> datetime | None:
+    """As `parse_instant`, and None for a string that is no time with an offset."""
     if isinstance(value, datetime):
-        return value
+        return to_utc(name, value)
     try:
         parsed = datetime.fromisoformat(value)
     except ValueError:
         return None
-    return None if parsed.utcoffset() is None else parsed
+    return None if parsed.utcoffset() is None else to_utc(name, parsed)
 
 
-def check_datetime(name: str, value: datetime | str | None) -> None:
-    """Refuse what is no aware datetime and no str; a str is sent as it is."""
+def to_utc(name: str, value: datetime) -> datetime:
+    """A plain datetime in UTC, of whatever subclass and zone the value is.
+
+    Two datetimes of one zone are compared and subtracted by the clock on the wall, which is wrong across a change of
+    clocks: so nothing else is ever computed with. A subclass (pandas has one) may do arithmetic in its own way.
+    """
+    if value.tzinfo is UTC and type(value) is datetime:
+        return value
+    try:
+        offset = value.utcoffset()
+    except (TypeError, ValueError):  # pandas.NaT
+        offset = None
+    if not isinstance(offset, timedelta):
+        raise ValueError(f"{name} has no time zone; it must be aware, for example datetime.now(UTC)")  # noqa: TRY004 - it is the value that lacks a zone
+    wall = datetime(
+        value.year, value.month, value.day, value.hour, value.minute, value.second, value.microsecond, tzinfo=UTC
+    )
+    try:
+        return wall - offset
+    except OverflowError:
+        raise ValueError(f"{name} is before the year 1 or after 9999 in UTC") from None
+
+
+def check_datetime(name: str, value: datetime | str | None) -> datetime | str | None:
+    """An aware datetime in UTC; a str stays as it is, and is sent so."""
+    if value is None or isinstance(value, str):
+        return value
     if isinstance(value, datetime):
-        if value.utcoffset() is None:
-            raise ValueError(f"{name} has no time zone; it must be aware, for example datetime.now(UTC)")
-        try:
-            format_datetime(value)
-        except OverflowError:
-            raise ValueError(f"{name} is before the year 1 or after 9999 in UTC") from None
-    elif value is not None and not isinstance(value, str):
-        raise TypeError(f"{name} must be a datetime or an ISO 8601 str, not {type(value).__name__}")
+        return to_utc(name, value)
+    raise TypeError(f"{name} must be a datetime or an ISO 8601 str, not {type(value).__name__}")
 
 
 def format_datetime(value: datetime | str) -> str:
-    """ISO 8601 with an offset, the one form in which a datetime is sent; a str is sent as it is."""
+    """ISO 8601 in UTC, the one form in which a datetime is sent; a naive one and a str are sent as they are."""
     if isinstance(value, str):
         return value
-    offset = value.utcoffset()
-    if offset is not None and offset % timedelta(minutes=1):
-        # As zones had before 1900: RFC 3339 knows no seconds in an offset.
-        value = value.astimezone(UTC)
-    return value.isoformat()
+    return (to_utc("a datetime", value) if value.tzinfo is not None else value).isoformat()
 
 
 def check_string(name: str, value: str | None) -> str | None:

@@ -176,7 +176,7 @@ class InternalServerError(APIError):
 
 
 class SyllableConnectionError(SyllableError):
-    """No whole answer came: refused, reset, cut off, TLS failure, or bytes that are not HTTP.
+    """No whole response came: refused, reset, cut off, TLS failure, or bytes that are not HTTP.
 
     Attributes:
         reason: what happened, in words that hold no address, query or key.

@@ -43,7 +43,13 @@ ORDERS = {  # each room's files from left to right: those on the left import non
         ["windows"],
         ["pager"],
     ],
-    "_recordings": [["resume", "stall", "filenames"], ["download", "file"], ["stream"]],
+    "_recordings": [
+        ["resume", "stall", "media_types", "disk"],
+        ["filenames"],
+        ["download", "file"],
+        ["stream"],
+        ["bulk"],
+    ],
     "_http": [
         ["status_errors", "content_coding", "url_safety", "requests", "auth", "pace", "spans"],
         ["connection_errors"],
@@ -58,7 +64,8 @@ FACES = {  # what leaves a room
     "_decoding": "Converter check_converter check_invalid_row_hook decode decode_page make_converter to_dict to_json",
     "_retry": "CallState Retrier Retries RetryPolicy RetryQuota check_policy",
     "_pagination": "Cursor ListQuery Pager TimeWindow WindowIterator windows",
-    "_recordings": "Opener RecordingStream SavedRecording recording_stem",
+    "_recordings": """BulkProgress DiskThreads DownloadIterator DownloadOutcome IfExists Opener RecordingStream
+        SavedRecording SessionSource download_recordings recording_stem""",
     "_http": """ApiKey Body ConnectionPool Gates PoolLimits RecordingRequest Transport build_request check_base_url
         check_headers encode_path_segment plain_headers request_id""",
     "_endpoints": "SessionDebug SessionLabels Sessions",
@@ -82,6 +89,7 @@ PURE = {
     "_pagination/cursor",
     "_recordings/resume",
     "_recordings/filenames",
+    "_recordings/media_types",
 }
 """Rules without I/O: tested without a loop, and covered by the mutation run."""
 IMPURE = {"asyncio", "aiohttp", "os", "time", "socket", "ssl", "threading"}
@@ -226,7 +234,7 @@ def test_the_tested_package_is_the_one_that_was_meant() -> None:
 
 PUBLIC = """
 APIError AsyncSyllableClient AuthenticationError BadRequestError ClientClosedError InvalidRow
-Cursor HTTPValidationError IncompleteRecordingError
+Cursor DownloadOutcome HTTPValidationError IncompleteRecordingError
 InspectLatencyResponse InternalServerError LatencyCategory LatencyEntry LatencyUnitType ListResponseSession
 NotFoundError OrderByDirection Pager PaginationDriftWarning PaginationError PermissionDeniedError RateLimitError
 RawResponse RecordingChangedError RecordingError RecordingStream ResponseDriftWarning

@@ -113,8 +113,15 @@ async def recordings(client: AsyncSyllableClient, folder: Path) -> None:
         assert_type(recording.iter_bytes(65536), AsyncIterator[bytes])
         async for chunk in recording:
             assert_type(chunk, bytes)
-    saved = await recording.save(folder, progress=lambda done, total: print(done + 1, total), overwrite=False)
+    saved = await recording.save(
+        directory=folder, progress=lambda done, total: print(done + 1, total), if_exists="skip"
+    )
     assert_type(saved, api.SavedRecording)
+    async with client.sessions.download_recordings(["a", 1], folder, progress=lambda size, count: None) as outcomes:
+        async for outcome in outcomes:
+            assert_type(outcome, api.DownloadOutcome)
+            assert_type((outcome.session_id, outcome.recordings), tuple[str, tuple[api.SavedRecording, ...]])
+    client.sessions.download_recordings(client.sessions.list(), folder)
     assert_type((saved.path, saved.size, saved.sha256), tuple[Path, int, str])
 
 

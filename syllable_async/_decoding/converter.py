@@ -58,7 +58,12 @@ class HookAwareConverter(MsgspecJsonConverter):
             self._user_hooks.append(_is_class)
 
     def _has_options(self) -> bool:
-        given = self.forbid_extra_keys, self.use_alias, self.omit_if_default, self._prefer_attrib_converters
+        given = (
+            self.forbid_extra_keys,
+            getattr(self, "use_alias", False),
+            self.omit_if_default,
+            self._prefer_attrib_converters,
+        )
         return any(given) or bool(self.type_overrides)
 
     def get_loads_hook(self, cl: type[T]) -> Callable[[bytes], T]:
@@ -150,8 +155,8 @@ def _field_types(cl: Any) -> list[Any]:
     if attrs.has(origin):
         return [field.type for field in attrs.fields(attrs.resolve_types(origin))]
     has_fields = dataclasses.is_dataclass(origin) or issubclass(origin, msgspec.Struct)
-    if has_fields or typing.is_typeddict(origin) or hasattr(origin, "_fields"):
-        return [*typing.get_type_hints(origin).values()]
+    if has_fields or typing.is_typeddict(origin) or hasattr(origin, "_fields"):  # pyright: ignore[reportUnknownArgumentType]
+        return [*typing.get_type_hints(origin).values()]  # pyright: ignore[reportUnknownArgumentType]
     return []
 
 

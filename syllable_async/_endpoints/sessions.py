@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Awaitable, Callable, Collection, Iterable
 from datetime import datetime
 from functools import partial
-from typing import TypeVar, cast
+from typing import Self, TypeVar, cast
 
 import attrs
 
@@ -14,10 +15,20 @@ from .._decoding import Converter, check_invalid_row_hook, decode, decode_page, 
 from .._http import RecordingRequest, Transport, encode_path_segment
 from .._messages import Request
 from .._pagination import ListQuery, Pager, WindowIterator, windows
-from .._recordings import Opener, RecordingStream, recording_stem
+from .._recordings import (
+    BulkProgress,
+    DiskThreads,
+    DownloadIterator,
+    IfExists,
+    Opener,
+    RecordingStream,
+    SessionSource,
+    download_recordings,
+    recording_stem,
+)
 from .._retry import CallState, Retries
 from .._validators import non_negative_seconds
-from ..errors import PaginationError, RecordingError, SyllableError
+from ..errors import PaginationError, RecordingChangedError, SyllableError
 from ..models import (
     InspectLatencyResponse,
     InvalidRow,
@@ -30,6 +41,7 @@ from ..models import (
     SessionTimelineResponse,
     SessionTranscriptionResponse,
 )
+from .endpoint import Endpoint
 
 T = TypeVar("T")
 
@@ -43,7 +55,7 @@ _RECORDING_URLS = "/api/v1/sessions/recording/{session_id}"
 _RECORDING_STREAM = "/api/v1/sessions/recording/stream"
 
 
-class Sessions:
+class Sessions(Endpoint):
     """The sessions of one organisation; `client.sessions`.
 
     Every call takes `retries=`, a `RetryPolicy` or tenacity `AsyncRetrying` in place of the client's, and raises the
@@ -51,9 +63,9 @@ class Sessions:
     came, `ResponseValidationError` where it does not fit. Wrong arguments are refused before anything is sent.
     """
 
-    def __init__(self, transport: Transport, converter: Converter) -> None:
-        self._transport = transport
-        self._converter = converter
+    def __init__(self, transport: Transport, converter: Converter, disk_threads: DiskThreads) -> None:
+        super().__init__(transport, converter)
+        self._disk_threads = disk_threads
 
     def list(
         self,
@@ -221,21 +233,81 @@ class Sessions:
         Raises:
             UntrustedRecordingURLError: a URL that is neither the API's own nor https, or that carries a user name.
         """
-        sessions = self._with_policy(retries)
-        urls = (await sessions.generate_recording_urls(session_id)).recordings or ()
-        requests = [sessions._recording_request(url, CallState(), allow_hosts).traced() for url in urls]
+        return await self._with_policy(retries)._open_recordings(session_id, allow_hosts, counted=False)
+
+    def download_recordings(
+        self,
+        sessions: SessionSource,
+        directory: str | os.PathLike[str],
+        *,
+        parallel: int = 8,
+        if_exists: IfExists = "skip",
+        settle: float = 21600.0,
+        progress: BulkProgress | None = None,
+        allow_hosts: Collection[str] = (),
+        retries: Retries = None,
+    ) -> DownloadIterator:
+        """Save the recordings of many sessions, and iterate over one `DownloadOutcome` for each. Nothing is sent yet.
+
+        A session that fails is an outcome and not an exception, so the others go on; the outcomes come as sessions are
+        done. The files are `<id>-<n>of<count>.<extension>`: a run that was ended anyhow is finished by the same call.
+        Break off with `aclose`, or use `async with`: then only whole files are left.
+
+        Args:
+            sessions: sessions or ids, also from an async iterator such as `list(...).snapshot()`, which is read only as
+                far as outcomes are taken.
+            directory: made where it is missing.
+            parallel: sessions at a time.
+            if_exists: as for `RecordingStream.save`; what is skipped costs the minting of its URLs and no stream.
+            settle: seconds after its beginning in which a session without recordings is `"pending"`; later it is
+                `"none"`. Of an id the session is asked for then. 0: always `"none"`.
+            progress: a plain function, called with all bytes and all recordings so far.
+            allow_hosts: as for `recordings`.
+            retries: in place of the client's policy.
+
+        Raises:
+            OSError: the directory cannot be made; from the first step.
+            ClientClosedError: the client, or the download, was closed.
+        """
+        policy = self._with_policy(retries)
+        return download_recordings(
+            sessions,
+            directory,
+            parallel=parallel,
+            if_exists=if_exists,
+            settle=settle,
+            progress=progress,
+            open_recordings=partial(policy._open_recordings, allow_hosts=allow_hosts, counted=True),
+            started_at=policy._started_at,
+            now=self._transport.clock.now,
+            threads=self._disk_threads,
+        )
+
+    async def _started_at(self, session_id: str) -> datetime:
+        return (await self.get_by_id(session_id)).timestamp
+
+    async def _open_recordings(
+        self, session_id: str | int, allow_hosts: Collection[str], *, counted: bool
+    ) -> tuple[RecordingStream, ...]:
+        """A session's recordings; `counted`: whether how many there are stands in their names."""
+        urls = (await self.generate_recording_urls(session_id)).recordings or ()
+        requests = [self._recording_request(url, CallState(), allow_hosts).traced() for url in urls]
         return tuple(
-            sessions._stream(
+            self._stream(
                 request,
-                recording_stem(str(session_id), index),
-                partial(sessions._renew_recording, session_id, index, request),
+                recording_stem(str(session_id), index, len(urls) if counted else None),
+                partial(self._renew_recording, session_id, index, len(urls), request),
             )
             for index, request in enumerate(requests)
         )
 
-    def _with_policy(self, retries: Retries) -> Sessions:
+    def _with_policy(self, retries: Retries) -> Self:
         """The same with another policy; None: this one."""
-        return self if retries is None else Sessions(self._transport.with_policy(retries), self._converter)
+        return (
+            self
+            if retries is None
+            else type(self)(self._transport.with_policy(retries), self._converter, self._disk_threads)
+        )
 
     def _stream(
         self, request: RecordingRequest, name: str, renew: Callable[[], Awaitable[Opener]] | None = None
@@ -254,25 +326,29 @@ class Sessions:
             renew=renew,
             name=name,
             on_end=on_end,
+            threads=self._disk_threads,
         )
 
-    async def _renew_recording(self, session_id: str | int, index: int, request: RecordingRequest) -> Opener:
-        """A newer URL of a recording, within the attempt that found the old one expired."""
+    async def _renew_recording(
+        self, session_id: str | int, index: int, count: int, request: RecordingRequest
+    ) -> Opener:
+        """A newer URL of a recording, within the attempt that found the old one expired.
+
+        Raises:
+            RecordingChangedError: nothing says that the URL in its place is of the same recording.
+        """
         mint = _session_request(_RECORDING_URLS, session_id, method="POST")
         response = await self._transport.send_once(mint, request.call)
         urls = decode(response.body, SessionRecordingResponse, self._converter).recordings or ()
-        if index >= len(urls):
-            raise RecordingError("the session no longer has this recording")
+        if len(urls) != count:
+            raise RecordingChangedError(f"the session has {len(urls)} recordings now, it had {count}")
         renewed = self._recording_request(urls[index], request.call, request.allow_hosts)
+        if not renewed.is_same_recording(request):
+            raise RecordingChangedError("the session's recordings are listed in another order now, or are others")
         return attrs.evolve(renewed, span=request.span).open
 
     def _recording_request(self, url: str, call: CallState, allow_hosts: Collection[str]) -> RecordingRequest:
         return RecordingRequest.from_url(self._transport, _RECORDING_STREAM, url, call, allow_hosts)
-
-    async def _fetch(self, request: Request, cls: type[T]) -> T:
-        """Send a request, and decode its response."""
-        response = await self._transport.send(request)
-        return decode(response.body, cls, self._converter)
 
 
 class _Once:

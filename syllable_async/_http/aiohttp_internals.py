@@ -220,7 +220,8 @@ def _retrieve(closed: asyncio.Future[None]) -> None:
 
 def body_read_before(response: aiohttp.ClientResponse) -> bytes | None:
     """The whole body, where a client middleware has read it already; None where it is still to be read."""
-    body: bytes | None = response._body  # pyright: ignore[reportPrivateUsage]
+    # Where aiohttp no longer tells, only our own sessions are used, and those have no middleware that could read.
+    body: bytes | None = getattr(response, "_body", None)
     return body
 
 

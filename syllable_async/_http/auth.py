@@ -83,12 +83,12 @@ class ApiKey:
         """The key to send now; `ValueError` or `TypeError` where a function gives none, without showing it."""
         if self._function is None:
             return self.fixed or NO_KEY
-        answer = self._function()
-        key = await answer if isawaitable(answer) else answer
+        given = self._function()
+        key = await given if isawaitable(given) else given
         problem = api_key_error(key)
         if problem is None:
             return Secret(key)
-        del answer, key  # frames show what a wrong key looks like, too
+        del given, key  # frames show what a wrong key looks like, too
         raise problem
 
     def __reduce__(self) -> NoReturn:

@@ -105,10 +105,10 @@ def request_id(headers: Mapping[str, str]) -> str | None:
 
 def _detail(body: bytes) -> object:
     try:
-        reply = msgspec.json.decode(body)
+        document = msgspec.json.decode(body)
     except (msgspec.MsgspecError, ValueError, RecursionError):
         return None
-    return cast("dict[str, object]", reply).get("detail") if isinstance(reply, dict) else None
+    return cast("dict[str, object]", document).get("detail") if isinstance(document, dict) else None
 
 
 class _ValidationEntry(msgspec.Struct):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Awaitable, Collection, Mapping
+from collections.abc import Awaitable, Collection, Mapping, Sequence
 from functools import partial
 
 import aiohttp
@@ -21,7 +21,14 @@ from .pool import FORCED_REQUEST_OPTIONS, ConnectionPool, closed_error
 from .requests import build_url
 from .spans import RecordingSpan
 from .transport import Transport
-from .url_safety import check_recording_token, check_recording_url, same_origin, token_of_api_url
+from .url_safety import (
+    check_recording_token,
+    check_recording_url,
+    exact_url,
+    query_of_api_recording,
+    redirect_target,
+    same_origin,
+)
 
 MAX_REDIRECTS = 5
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
@@ -62,24 +69,44 @@ class RecordingRequest:
             TypeError, ValueError: the token is no str, is empty, or holds control characters; it is not shown.
         """
         check_recording_token(token)
-        request = Request(method="GET", path_template=path, path=path, query=(("token", token),))
+        return cls._from_query(transport, path, (("token", token),), call, allow_hosts)
+
+    @classmethod
+    def _from_query(
+        cls,
+        transport: Transport,
+        path: str,
+        query: Sequence[tuple[str, str]],
+        call: CallState,
+        allow_hosts: Collection[str],
+    ) -> RecordingRequest:
+        request = Request(method="GET", path_template=path, path=path, query=query)
         return cls(transport=transport, request=request, call=call, allow_hosts=allow_hosts)
 
     @classmethod
     def from_url(
         cls, transport: Transport, path: str, url: str, call: CallState, allow_hosts: Collection[str] = ()
     ) -> RecordingRequest:
-        """A URL that the API gave: its own goes through the endpoint at `path` with the key, a foreign one without.
+        """What the API gave: its own recordings go through the endpoint at `path` with the key, foreign ones without.
 
         Raises:
             UntrustedRecordingURLError: neither the API's own nor https, or it carries a user name.
         """
-        token = token_of_api_url(url, f"{transport.base}{path}")
-        if token is not None:
-            return cls.from_token(transport, path, token, call, allow_hosts)
+        query = query_of_api_recording(url, f"{transport.base}{path}", path)
+        if query is not None:
+            return cls._from_query(transport, path, query, call, allow_hosts)
         request = Request(method="GET", path_template="(recording on another host)", path="")
         foreign_url = check_recording_url(url, allow_hosts)
         return cls(transport=transport, request=request, call=call, foreign_url=foreign_url, allow_hosts=allow_hosts)
+
+    def is_same_recording(self, other: RecordingRequest) -> bool:
+        """Whether a newer URL can be of the same recording: on a foreign host its path has to be the same.
+
+        Of the API's own recordings only the token is known, which is another each time.
+        """
+        if self.foreign_url is None or other.foreign_url is None:
+            return self.foreign_url is other.foreign_url
+        return self.foreign_url.raw_path == other.foreign_url.raw_path
 
     def open(self, headers: Mapping[str, str]) -> Awaitable[StreamedResponse]:
         """A response with a 2xx status, its headers within `timeout`; `headers` are the range's."""
@@ -128,12 +155,13 @@ class RecordingRequest:
 
     def _redirect_target(self, url: URL, location: str, *, own: bool) -> URL:
         try:
-            target = url.join(URL(location, encoded=True))
+            text = redirect_target(url, location)
         except ValueError:
-            target = URL()
-        if own and target.user is None and same_origin(target, url):
+            text = ""
+        target = exact_url(text)
+        if own and target is not None and target.user is None and same_origin(target, url):
             return target
-        return check_recording_url(str(target), self.allow_hosts)
+        return check_recording_url(text, self.allow_hosts)
 
 
 class AiohttpStreamedResponse:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Collection, Mapping
+from urllib.parse import quote
 
 from yarl import URL
 
@@ -17,6 +18,14 @@ _RESERVED_HEADERS = frozenset(
     {"syllable-api-key", "host", "content-length", "transfer-encoding", "connection", "cookie"}
 )
 _PORTS = {"https": 443, "http": 80}
+_BARE_TOKEN = re.compile(r"[A-Za-z0-9._~+=-][A-Za-z0-9._~+/=-]*", re.ASCII)
+"""A recording's token as it stands for itself: the letters of base64 (both kinds) and of JWTs."""
+_AUTHORITY_AND_REST = re.compile(r"(?P<authority>(?:[^/?#]*//[^/?#]*)?)(?P<rest>.*)", re.DOTALL)
+_AUTHORITY = re.compile(r"[^\s\\]*")
+"""Where a backslash would be a slash for some and a letter of a user name for others."""
+_NEVER_IN_URLS = re.compile(r"[\x00-\x1f\x7f]")
+_ESCAPED_IN_URLS = re.compile(r"[^!-~]+")
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:", re.ASCII)
 
 
 def check_recording_token(token: object) -> None:
@@ -91,34 +100,50 @@ def same_origin(one: URL, other: URL) -> bool:
     return (one.scheme, one.host, one.port) == (other.scheme, other.host, other.port)
 
 
-def token_of_api_url(text: str, stream: str) -> str | None:
-    """The token in a recording's URL that lies on the origin of `stream`, our own endpoint; None: a foreign origin.
+def query_of_api_recording(text: str, stream: str, path: str) -> tuple[tuple[str, str], ...] | None:
+    """The query to ask our own `stream` with where a recording is the API's; None: it lies on a foreign host.
+
+    A bare token is the API's, and so is every URL whose path is the stream's and that has a `token`: under the API's
+    public name while we speak to a gateway, by http where a proxy ends TLS, or relative. The host that such a URL names
+    is never called.
+
+    Args:
+        text: what the API gave.
+        stream: the address of our own endpoint.
+        path: the endpoint's path without the base URL's.
 
     Raises:
-        UntrustedRecordingURLError: it lies on our origin and is not the endpoint's, or has no token.
+        UntrustedRecordingURLError: it carries a user name, its query holds control characters, or it lies on our own
+            origin and is not the stream's.
     """
-    url, own = _parse(text), URL(stream)
-    if url is None or not url.absolute or url.user is not None or not same_origin(url, own):
+    if _BARE_TOKEN.fullmatch(text):
+        return (("token", text),)
+    url, own = exact_url(text), URL(stream)
+    if url is None or url.scheme not in {"", *_PORTS}:
         return None
-    token = url.query.get("token")
-    if not token or url.path != own.path:
-        raise UntrustedRecordingURLError("the recording's URL on the API's own host is not the stream's")
-    return token
+    if url.path not in {path, own.path} or not url.query.get("token"):
+        if url.absolute and same_origin(url, own):
+            raise UntrustedRecordingURLError("the recording's URL on the API's own host is not the stream's")
+        return None
+    _refuse_userinfo(url)
+    query = tuple(url.query.items())
+    if not all(part.isprintable() for pair in query for part in pair):
+        raise UntrustedRecordingURLError("the recording's URL holds control characters")
+    return query
 
 
 def check_recording_url(text: str, allow_hosts: Collection[str]) -> URL:
-    """The URL of a recording on a foreign origin.
+    """The URL of a recording on a foreign origin, its text unchanged.
 
     https, without userinfo, and a name rather than a literal address; or its `host` or `host:port` is listed.
 
     Raises:
         UntrustedRecordingURLError: with the reason, without the URL.
     """
-    url = _parse(text)
+    url = exact_url(text)
     if url is None or url.scheme not in _PORTS or not url.host:
         raise UntrustedRecordingURLError("the recording's URL is not an absolute http(s) URL")
-    if url.user is not None or url.password is not None or "@" in url.raw_authority:
-        raise UntrustedRecordingURLError("the recording's URL carries a user name")
+    _refuse_userinfo(url)
     if {url.host, f"{url.host}:{url.port}"} & {host.lower() for host in allow_hosts}:
         return url
     if url.scheme != "https":
@@ -126,6 +151,41 @@ def check_recording_url(text: str, allow_hosts: Collection[str]) -> URL:
     if _is_ip_literal(url.host) or not _HOST_NAME.fullmatch(url.raw_host or ""):
         raise UntrustedRecordingURLError("the recording's URL names a literal address")
     return url
+
+
+def _refuse_userinfo(url: URL) -> None:
+    if url.user is not None or url.password is not None or "@" in url.raw_authority:
+        raise UntrustedRecordingURLError("the recording's URL carries a user name")
+
+
+def exact_url(text: str) -> URL | None:
+    """A URL that goes out as it was written: signatures cover its text. None where it cannot be one.
+
+    Blanks and what is not ASCII are percent-encoded behind the authority (RFC 3986 §2.1), a host name in another
+    script is written as IDNA has it, and nothing else is touched.
+    """
+    parts = _AUTHORITY_AND_REST.fullmatch(text)
+    if parts is None or _NEVER_IN_URLS.search(text) or not _AUTHORITY.fullmatch(parts["authority"]):
+        return None
+    try:
+        rest = _ESCAPED_IN_URLS.sub(lambda found: quote(found[0], safe="", errors="surrogateescape"), parts["rest"])
+        normal = URL(parts["authority"] + rest)
+        _ = normal.port, normal.host
+        url = URL(parts["authority"] + rest, encoded=True)
+        return url if parts["authority"].isascii() else url.with_host(normal.raw_host or "")
+    except ValueError:
+        return None
+
+
+def redirect_target(url: URL, location: str) -> str:
+    """The address that a `Location` names beside `url` (RFC 3986 §5.2), what it says itself unchanged."""
+    if location.startswith("//"):
+        return f"{url.scheme}:{location}"
+    if location.startswith("/"):
+        return f"{url.origin()}{location}"
+    if _SCHEME.match(location):
+        return location
+    return str(url.join(URL(location, encoded=True)))
 
 
 def _is_ip_literal(host: str) -> bool:

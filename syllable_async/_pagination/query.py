@@ -9,11 +9,11 @@ from typing import Self
 import attrs
 
 from .._validators import (
-    _known_instant,
     check_datetime,
     check_string,
     check_strings,
     format_datetime,
+    known_instant,
     non_negative_int,
     parse_instant,
 )
@@ -66,12 +66,11 @@ class ListQuery:
         )
         if len(names or ()) != len(values or ()):
             raise ValueError("search_fields and search_field_values must correspond one to one")
-        check_datetime("start_datetime", start_datetime)
-        check_datetime("end_datetime", end_datetime)
-        if start_datetime is not None and end_datetime is not None:
-            start, end = _known_instant(start_datetime), _known_instant(end_datetime)
-            if start is not None and end is not None and start > end:
-                raise ValueError("start_datetime must not be after end_datetime")
+        start, end = check_datetime("start_datetime", start_datetime), check_datetime("end_datetime", end_datetime)
+        first = None if start is None else known_instant("start_datetime", start)
+        last = None if end is None else known_instant("end_datetime", end)
+        if first is not None and last is not None and first > last:
+            raise ValueError("start_datetime must not be after end_datetime")
         return cls(
             non_negative_int("page", page),
             non_negative_int("limit", limit),
@@ -80,12 +79,12 @@ class ListQuery:
             check_string("order_by", order_by),
             check_string("order_by_direction", order_by_direction),
             check_strings("fields", fields),
-            start_datetime,
-            end_datetime,
+            start,
+            end,
         )
 
     def to_query_items(self) -> list[tuple[str, str]]:
-        """The query's wire form: a list is a repeated key, a datetime ISO 8601 with its offset."""
+        """The query's wire form: a list is a repeated key, a datetime ISO 8601 in UTC."""
         items: list[tuple[str, str]] = []
         if self.page is not None:
             items.append(("page", str(self.page)))

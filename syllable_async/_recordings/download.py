@@ -8,12 +8,15 @@ from collections.abc import Awaitable, Callable, Mapping
 from .._messages import StreamedResponse
 from ..errors import (
     APIError,
+    ClientClosedError,
     IncompleteRecordingError,
+    RateLimitError,
     RecordingChangedError,
     RecordingError,
     SyllableConnectionError,
 )
 from . import resume
+from .media_types import HEAD_SIZE, is_page, is_text
 from .resume import Verified
 from .stall import StallDetector
 
@@ -23,21 +26,27 @@ Digest = Callable[[], Awaitable[bytes]]
 """The sha256 of everything delivered so far."""
 
 MAX_BYTES = 4 * 2**30
-MAX_REQUESTS = 64
-"""For one recording, however much each of them brought."""
+MAX_POOR_CONNECTIONS = 64
+"""Connections that may bring less than `ENOUGH` new bytes each; those that bring more are not counted."""
+ENOUGH = 64 * 1024
+EXPIRED_STATUSES = frozenset({400, 401, 403, 404, 410, 422})
+"""How servers say that a URL is worth nothing any more; storage hosts say 400."""
 
 
 class ResumableDownload:
     """One recording, read once.
 
-    `open` and `advance` are attempts for a `Retrier`. A cut raises; the next attempt opens again, compares, and brings
+    `open` and `read` are attempts for a retry policy. A cut raises; the next attempt opens again, compares, and brings
     what lies beyond the highest offset delivered. So attempts are counted anew after each new byte.
     """
 
     def __init__(
-        self, open_: Opener, renew: Callable[[], Awaitable[Opener]] | None, pace: StallDetector, max_bytes: int
+        self, open_: Opener, renew: Callable[[], Awaitable[Opener]] | None, stall: StallDetector, max_bytes: int
     ) -> None:
         self.offset = 0
+        """Bytes given out by `read`."""
+        self.buffered = 0
+        """Of those, how many the caller has not got yet."""
         self.total: int | None = None
         self.etag: str | None = None
         self.content_type: str | None = None
@@ -47,21 +56,25 @@ class ResumableDownload:
         self._open = open_
         self._renew = renew
         self._may_renew = True
-        self._pace = pace
+        self._url_expired = False
+        self._stall = stall
         self._max_bytes = max_bytes
         self._limit = max_bytes
-        self._requests = 0
+        self._poor_connections = 0
+        self._offset_at_request = 0
         self._last_failure = "nothing new came"
-        self._reply: StreamedResponse | None = None
-        self._offer = resume.BodySpan(start=0, end=None, total=None, etag=None, framing="close")
+        self._response: StreamedResponse | None = None
+        self._span = resume.BodySpan(start=0, end=None, total=None, etag=None, framing="close")
         self._headers: Mapping[str, str] = {}
-        self._comparison: resume.PrefixCheck | None = None
+        self._prefix_check: resume.PrefixCheck | None = None
         self._overlap = resume.OVERLAP
         self._ranged = True
         self._end_unproven = False
         self._tail = resume.TailBuffer()
         self._sha256: resume.Hash | None = None
         self._digest: Digest | None = None
+        self._head: bytes | None = None
+        """The first bytes of what calls itself text, kept until they show whether it is audio all the same."""
 
     def use_digest(self, digest: Digest) -> None:
         """Let another hash what is delivered, so that it is hashed once."""
@@ -69,128 +82,182 @@ class ResumableDownload:
         self._sha256 = None
 
     async def open(self) -> None:
-        """Have an answer, so that its headers are known."""
-        while self._reply is None and self.verified is None:
+        """Have a response, so that its headers are known."""
+        while self._response is None and self.verified is None:
             await self._connect()
 
     async def read(self) -> bytes:
         """The next bytes never delivered before; `b""` when the recording is whole."""
         while self.verified is None:
-            if self._reply is None:
+            # At the beginning, after a cut, and after a part that ended as announced: ask for what is missing.
+            if self._response is None:
                 await self._connect()
-            elif not (chunk := await self._receive(self._reply)):
+            # The body ended, cleanly or not: what was announced and proved decides what that means.
+            elif not (chunk := await self._receive(self._response)):
                 await self._on_end_of_body()
+            # Bytes: those that repeat what was delivered are compared and dropped, and the loop goes on.
             elif fresh := self._accept_chunk(chunk):
                 return fresh
         return b""
 
     async def release(self) -> None:
         """Close the connection, if there is one."""
-        self._pace.reset()
-        reply, self._reply = self._reply, None
-        if reply is not None:
-            await reply.aclose()
+        self._stall.reset()
+        self._head = None
+        response, self._response = self._response, None
+        if response is not None:
+            await response.aclose()
 
     @property
     def connected(self) -> bool:
-        """Whether the next bytes are expected from an answer that is there."""
-        return self._reply is not None
+        """Whether the next bytes are expected from a response that is there."""
+        return self._response is not None
 
     @property
-    def _held(self) -> resume.Delivered:
+    def received(self) -> int:
+        """Bytes that the caller has got."""
+        return self.offset - self.buffered
+
+    @property
+    def _delivered(self) -> resume.Delivered:
         return resume.Delivered(offset=self.offset, total=self.total, etag=resume.strong_etag(self.etag))
 
     @property
     def _position(self) -> int:
-        return self.offset if self._comparison is None else self._comparison.position
+        if self._prefix_check is not None:
+            return self._prefix_check.position
+        return self.offset + len(self._head or b"")
 
     async def _connect(self) -> None:
         ranged = self._ranged and (self.offset > 0 or self._end_unproven)
-        asked = resume.next_request(self._held, self._overlap, ranged=ranged)
-        self._reply = reply = await self._request(asked)
-        if self.closed:
-            raise RecordingError("the recording was closed while it was read")
-        if reply is None:
-            self.verified = "length"
+        request = resume.next_request(self._delivered, self._overlap, ranged=ranged)
+        self._response = response = await self._request(request)
+        self._refuse_if_closed()
+        # A 416 has said what it had to say.
+        if response is None:
             return
-        offer = resume.span_of(asked, reply)
-        if offer is None:
+        span = resume.span_of(request, response)
+        # A part that was not asked for: parts of this server are not believed again.
+        if span is None:
             self._ranged = False
             await self.release()
-        elif (
-            self._end_unproven and self.offset and self.total is None and offer.end is None and offer.framing == "close"
-        ):
+        # Asked whether more follows, it sent all again without a length: a second end by closing proves no more.
+        elif self._end_unproven and self.offset and self.total is None and span.end is None and span.framing == "close":
             self.verified = "none"
             await self.release()
         else:
-            await self._accept(offer, reply.headers)
+            await self._accept(span, response.headers)
 
-    async def _request(self, asked: resume.RangeRequest) -> StreamedResponse | None:
-        """Ask, with a newly minted opener if the old one expired. None: a 416 said that nothing is missing."""
-        self._requests += 1
-        if self._requests > MAX_REQUESTS:
-            message = f"gave up after {MAX_REQUESTS} requests; of the last: {self._last_failure}"
-            raise IncompleteRecordingError(message, received=self.offset, total=self.total)
+    async def _request(self, request: resume.RangeRequest) -> StreamedResponse | None:
+        """Send a request, with a new URL if the old one expired. None: a 416 was the answer, and was understood."""
+        self._count_connection()
+        # The URL is known to have expired, and minting another failed: only that is tried again.
+        if self._url_expired and self._renew is not None:
+            self._open = await self._renew()
+            self._url_expired = self._may_renew = False
         try:
-            return await self._open(asked.headers)
+            return await self._open(request.headers)
         except APIError as error:
             failure = error
-        if failure.status == 416 and asked.ranged and resume.is_complete_by_416(failure.headers, asked.held):
+        if failure.status == 416 and request.ranged:
+            self._on_416(failure, request)
             return None
-        if failure.status in {401, 403, 404} and self._renew is not None and self._may_renew:
-            self._open = await self._renew()
-            self._may_renew = False
-            return await self._request(asked)
+        # Once between two new bytes: a fresh URL that is refused as well is refused for another reason.
+        if failure.status in EXPIRED_STATUSES and self._renew is not None and self._may_renew:
+            self._url_expired = True
+            return await self._request(request)
+        # A busy server brings nothing, and is no bad connection.
+        if isinstance(failure, RateLimitError):
+            self._poor_connections -= 1
         raise failure
 
-    async def _accept(self, offer: resume.BodySpan, headers: Mapping[str, str]) -> None:
-        if offer.total is not None and offer.total > self._max_bytes:
-            raise RecordingError(f"a recording of {offer.total} bytes is above the limit of {self._max_bytes}")
-        self._offer = offer
-        self._headers = headers
-        self._pace.reset()
-        if self.offset:
-            digest = await self._prefix() if offer.start == 0 else None
-            self._comparison = resume.PrefixCheck(self._held, offer, self._tail, digest)
-        else:
-            self.total = self._sha256 = None
-            self._trust_response()
+    def _count_connection(self) -> None:
+        if self.offset - self._offset_at_request >= ENOUGH:
+            self._poor_connections -= 1
+        self._offset_at_request = self.offset
+        self._poor_connections += 1
+        if self._poor_connections > MAX_POOR_CONNECTIONS:
+            message = f"gave up after {MAX_POOR_CONNECTIONS} requests that brought little; of the last: "
+            raise IncompleteRecordingError(message + self._last_failure, received=self.received, total=self.total)
 
-    async def _prefix(self) -> bytes | None:
+    def _on_416(self, failure: APIError, request: resume.RangeRequest) -> None:
+        answer = resume.judge_416(failure.headers, request)
+        # Without a length it is a refusal like any other.
+        if answer == "silent":
+            raise failure
+        # It denies a range that its own length allows: ask for all, and compare.
+        if answer == "contradictory":
+            self._ranged = False
+        else:
+            self.verified = "length"
+
+    async def _accept(self, span: resume.BodySpan, headers: Mapping[str, str]) -> None:
+        if span.total is not None and span.total > self._max_bytes:
+            raise RecordingError(f"a recording of {span.total} bytes is above the limit of {self._max_bytes}")
+        resume.check_total(self._delivered, span)
+        self._span = span
+        self._headers = headers
+        self._stall.reset()
+        # Nothing is believed of a second response before its bytes were seen to be the same.
+        if self.offset:
+            digest = await self._prefix_digest() if span.start == 0 else None
+            self._prefix_check = resume.PrefixCheck(self._delivered, span, self._tail, digest)
+        else:
+            self.total = None
+            self._sha256 = None if self._digest is not None or _will_resume(headers) else hashlib.sha256()
+            self._trust_response()
+            self._head = b"" if is_text(self.content_type) else None
+
+    async def _prefix_digest(self) -> bytes | None:
         if self._digest is not None:
             return await self._digest()
         return None if self._sha256 is None else self._sha256.digest()
 
     def _trust_response(self) -> None:
-        """Believe the answer: all that is held was compared, or nothing is held."""
+        """Believe the response: all that was delivered was compared, or nothing was delivered."""
         self.had_response = True
         self.etag = self._headers.get("ETag")
         self.content_type = self._headers.get("Content-Type")
-        self.total = self.total if self._offer.total is None else self._offer.total
+        self.total = self.total if self._span.total is None else self._span.total
         self._limit = self._max_bytes if self.total is None else self.total
-        if self._offer.end is not None:
-            self._limit = self._offer.end
-        if self._digest is None and self._sha256 is None and self._offer.etag is None:
-            self._sha256 = self._comparison.sha256 if self._comparison is not None else hashlib.sha256()
+        if self._span.end is not None:
+            self._limit = self._span.end
 
-    async def _receive(self, reply: StreamedResponse) -> bytes:
-        if self._position == self._offer.end:
+    async def _receive(self, response: StreamedResponse) -> bytes:
+        if self._position == self._span.end:
             return b""
+        failure: SyllableConnectionError | None = None
+        chunk = b""
         try:
-            return await self._pace.read(reply)
+            chunk = await self._stall.read(response)
         except SyllableConnectionError as error:
-            await self._abandon_connection(error.reason)
-            raise
+            failure = error
+        # What we ended ourselves is neither a cut nor an end, however the body looks.
+        self._refuse_if_closed()
+        if failure is not None:
+            await self._abandon_connection(failure.reason)
+            raise failure
+        return chunk
+
+    def _refuse_if_closed(self) -> None:
+        if self.closed:
+            raise ClientClosedError("the recording was closed while it was read")
 
     def _accept_chunk(self, chunk: bytes) -> bytes:
         """What is new in a chunk; it counts as delivered from here on."""
-        if self._comparison is not None:
-            chunk = self._comparison.feed(chunk)
-            if self._comparison.finished:
-                self._trust_response()
-            if not chunk:
-                return chunk
-            self._comparison = None
+        # It calls itself text: nothing of it is given out before its first bytes have shown that it is audio.
+        if self._head is not None:
+            chunk = self._head + chunk
+            self._head = chunk
+            if len(chunk) < HEAD_SIZE:
+                return b""
+            self._refuse_text(chunk)
+            self._head = None
+        # A second response: what it repeats has to be equal, and then it is believed.
+        elif self._prefix_check is not None:
+            chunk = self._compare(self._prefix_check, chunk)
+        if not chunk:
+            return chunk
         if self.offset + len(chunk) > self._limit:
             chunk = self._cut_to_length(chunk)
         self.offset += len(chunk)
@@ -200,23 +267,46 @@ class ResumableDownload:
             self._sha256.update(chunk)
         return chunk
 
+    def _compare(self, check: resume.PrefixCheck, chunk: bytes) -> bytes:
+        chunk = check.feed(chunk)
+        if check.finished:
+            self._trust_response()
+            # The prefix was hashed anew on the way, so the hash of the whole goes on from there.
+            if check.sha256 is not None and self._digest is None:
+                self._sha256 = check.sha256
+        # It stays until new bytes come: a part without any is a cut, or its like would be asked for again and again.
+        if chunk:
+            self._prefix_check = None
+        return chunk
+
+    def _refuse_text(self, head: bytes) -> None:
+        if is_page(self.content_type, head[:HEAD_SIZE]):
+            raise RecordingError("the server sent a page or a text in place of the recording")
+
     def _cut_to_length(self, chunk: bytes) -> bytes:
         """Bytes beyond the announced end are nobody's."""
-        if self._offer.end is not None:
+        # The response itself said where it ends.
+        if self._span.end is not None:
             return chunk[: self._limit - self.offset]
+        # An earlier one said so, and this one goes on: they are not of one recording.
         if self.total is not None:
             raise RecordingChangedError(f"the recording is longer now than the {self.total} bytes announced before")
         raise RecordingError(f"the recording is above the limit of {self._max_bytes} bytes")
 
     async def _on_end_of_body(self) -> None:
         """The body ended: whole, or cut, or a part that another part has to follow."""
-        verified = resume.completeness(self._held, self._offer, self._position)
+        verified = resume.completeness(self._delivered, self._span, self._position)
+        # It called itself text, and is too short to be audio.
+        if verified is not None and self._head is not None:
+            self._refuse_text(self._head)
+        # Only the closing connection says that this is the end, and a range can find out whether it is.
         if verified == "none" and self._ranged and not self._end_unproven and resume.strong_etag(self.etag):
             await self._probe_for_more()
         elif verified is not None:
             self.verified = verified
             await self.release()
-        elif self._position == self._offer.end and self._comparison is None:
+        # A part as long as it said, with new bytes in it, of a recording that is longer: the next part is asked for.
+        elif self._position == self._span.end and self._prefix_check is None:
             await self.release()
         else:
             await self._abandon_connection("the recording ended before its announced length")
@@ -233,6 +323,14 @@ class ResumableDownload:
 
     async def _abandon_connection(self, reason: str) -> None:
         self._last_failure = reason
-        if self._comparison is not None:
-            self._overlap = resume.smaller_overlap(self._overlap, self._comparison.compared)
+        # A cut inside the overlap: the next one is smaller, or such a connection would never bring anything.
+        if self._prefix_check is not None:
+            self._overlap = resume.smaller_overlap(self._overlap, self._prefix_check.compared)
+        self._prefix_check = None
         await self.release()
+
+
+def _will_resume(headers: Mapping[str, str]) -> bool:
+    """Whether a cut will be resumed by a range, so that hashing what is only iterated can be left out."""
+    ranges = headers.get("Accept-Ranges", "").strip().lower()
+    return ranges == "bytes" and resume.strong_etag(headers.get("ETag")) is not None

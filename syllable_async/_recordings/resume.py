@@ -1,8 +1,8 @@
-"""The rules of resuming a recording: what to ask for, and what an answer is worth. Pure: nothing here waits.
+"""The rules of resuming a recording: what to ask for, and what a response is worth. Pure: nothing here waits.
 
-An answer is worth nothing until it was compared with what is held. "Strong" ETags can be made of a file's second and
-size, so a part that continues a recording must repeat the last bytes held; and where no strong ETag ties two answers
-together, only the whole prefix, read again and hashed, does.
+Equal bytes are the proof that two responses are of one recording, and ETags are not: "strong" ones can be made of a
+file's second and size, and two nodes can give one file two of them. So a part that continues a recording has to repeat
+the last bytes delivered, and a body that begins anew is compared whole, by its sha256.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Literal, Protocol
 
 import attrs
@@ -22,7 +22,7 @@ Verified = Literal["length", "chunked", "none"]
 """What stood behind "whole": a length that was announced, a last chunk, or nothing but a connection that closed."""
 
 OVERLAP = 64 * 1024
-"""Bytes at the end of what is held that a continuing part has to repeat."""
+"""Bytes at the end of what was delivered that a continuing part has to repeat."""
 SMALLEST_OVERLAP = 16
 """Where shrinking ends; two recordings that agree in so many bytes by chance are not expected."""
 
@@ -63,23 +63,23 @@ class Delivered:
 class RangeRequest:
     """One request: from `start` to the end, as a range or not."""
 
-    held: Delivered
+    delivered: Delivered
     start: int = 0
     ranged: bool = False
 
     @property
     def headers(self) -> Mapping[str, str]:
         """`Range` and `If-Range` (RFC 9110 §13.1.5, §14.2): the part, or all of it if it is another recording."""
-        if not self.ranged or self.held.etag is None:
+        if not self.ranged or self.delivered.etag is None:
             return {}
-        return {"Range": f"bytes={self.start}-", "If-Range": self.held.etag}
+        return {"Range": f"bytes={self.start}-", "If-Range": self.delivered.etag}
 
 
-def next_request(held: Delivered, overlap: int, *, ranged: bool) -> RangeRequest:
+def next_request(delivered: Delivered, overlap: int, *, ranged: bool) -> RangeRequest:
     """What to ask for next; `overlap` bytes are asked for again, all of them where parts cannot be trusted."""
-    if not ranged or held.etag is None:
-        return RangeRequest(held=held)
-    return RangeRequest(held=held, start=max(0, held.offset - overlap), ranged=True)
+    if not ranged or delivered.etag is None:
+        return RangeRequest(delivered=delivered)
+    return RangeRequest(delivered=delivered, start=max(0, delivered.offset - overlap), ranged=True)
 
 
 def smaller_overlap(overlap: int, compared: int) -> int:
@@ -89,7 +89,7 @@ def smaller_overlap(overlap: int, compared: int) -> int:
 
 @attrs.frozen(kw_only=True)
 class BodySpan:
-    """What an answer says it brings. `end` is where its bytes stop, None when only the body's end can tell."""
+    """What a response says it brings. `end` is where its bytes stop, None when only the body's end can tell."""
 
     start: int
     end: int | None
@@ -98,74 +98,114 @@ class BodySpan:
     framing: Framing
 
 
-def span_of(asked: RangeRequest, reply: StreamedResponse) -> BodySpan | None:
-    """What a reply offers; None refuses it, and the next request must be without Range.
+def span_of(request: RangeRequest, response: StreamedResponse) -> BodySpan | None:
+    """What a response brings; None refuses it, and the next request must be without Range.
 
     Raises:
         RecordingError: the body is encoded, or is no recording, or is a part although all was asked for.
     """
-    encoding = reply.headers.get("Content-Encoding", "identity").strip().lower()
-    if encoding not in {"identity", ""}:
+    # Nobody offered a coding (`Accept-Encoding: identity`, no TE): such bytes are not the recording's, and their end
+    # proves nothing about it.
+    if _codings(response.headers, "Content-Encoding") - {"identity", "twice"}:
         raise RecordingError("the server encoded the recording although it was asked not to")
-    if reply.status == 200:
-        total = _length(reply)
-        return BodySpan(
-            start=0, end=total, total=total, etag=strong_etag(reply.headers.get("ETag")), framing=reply.framing
-        )
-    if reply.status != 206:
-        raise RecordingError(f"HTTP {reply.status} is not the answer to a request for a recording")
-    offer = _partial_span(asked, reply)
-    if offer is None and not asked.ranged:
+    if _codings(response.headers, "Transfer-Encoding") not in _FRAMINGS_WITHOUT_CODING:
+        raise RecordingError("the server sent the recording in a transfer coding that was not offered")
+    if response.status == 200:
+        total, etag = _length(response), strong_etag(response.headers.get("ETag"))
+        return BodySpan(start=0, end=total, total=total, etag=etag, framing=response.framing)
+    if response.status != 206:
+        raise RecordingError(f"HTTP {response.status} is not the answer to a request for a recording")
+    span = _partial_span(request, response)
+    if span is None and not request.ranged:
         raise RecordingError("the server sent a part of the recording although all of it was asked for")
-    return offer
+    return span
 
 
-def _length(reply: StreamedResponse) -> int | None:
-    value = reply.headers.get("Content-Length", "")
-    return int(value) if reply.framing == "length" and value.isascii() and value.isdigit() else None
+_FRAMINGS_WITHOUT_CODING = (set[str](), {"chunked"}, {"identity"})
+"""RFC 9112 §6.1: exactly `chunked`; `identity` is what RFC 2616 said for no coding."""
 
 
-def _partial_span(asked: RangeRequest, reply: StreamedResponse) -> BodySpan | None:
-    """A 206 that is exactly what was asked for, of exactly the recording that is held; else None."""
-    match = _PART.fullmatch(reply.headers.get("Content-Range", "").strip())
-    if match is None or reply.headers.get("Content-Type", "").lower().startswith("multipart/"):
+def _codings(headers: Mapping[str, str], name: str) -> set[str]:
+    """The codings that a header lists, in however many lines; twice the same counts as one more, named `twice`."""
+    every_line: Callable[[str, list[str]], list[str]] | None = getattr(headers, "getall", None)
+    lines = [headers.get(name, "")] if every_line is None else every_line(name, [])
+    listed = [coding.strip().lower() for coding in ",".join(lines).split(",") if coding.strip()]
+    return {*listed, *(["twice"] if len(set(listed)) < len(listed) else [])}
+
+
+def _length(response: StreamedResponse) -> int | None:
+    value = response.headers.get("Content-Length", "")
+    return int(value) if response.framing == "length" and value.isascii() and value.isdigit() else None
+
+
+def _partial_span(request: RangeRequest, response: StreamedResponse) -> BodySpan | None:
+    """A 206 that is exactly what was asked for, of exactly the recording that was begun; else None."""
+    match = _PART.fullmatch(response.headers.get("Content-Range", "").strip())
+    if match is None or response.headers.get("Content-Type", "").lower().startswith("multipart/"):
         return None
     start, last, total = map(int, match.groups())
-    etag = strong_etag(reply.headers.get("ETag"))
-    coherent = start == asked.start and start <= last < total and _length(reply) in {None, last - start + 1}
-    same = asked.held.offset == 0 or (etag == asked.held.etag and asked.held.total in {None, total})
-    if not coherent or not same or total < asked.held.offset:
+    etag, delivered = strong_etag(response.headers.get("ETag")), request.delivered
+    coherent = start == request.start and start <= last < total and _length(response) in {None, last - start + 1}
+    same = delivered.offset == 0 or (etag == delivered.etag and delivered.total in {None, total})
+    if not coherent or not same or total < delivered.offset:
         return None
-    return BodySpan(start=start, end=last + 1, total=total, etag=etag, framing=reply.framing)
+    return BodySpan(start=start, end=last + 1, total=total, etag=etag, framing=response.framing)
 
 
-def is_complete_by_416(headers: Mapping[str, str], held: Delivered) -> bool:
-    """Whether a 416 says that all is held; False when it says nothing (RFC 9110 §15.5.17).
+Unsatisfied = Literal["complete", "contradictory", "silent"]
+
+
+def judge_416(headers: Mapping[str, str], request: RangeRequest) -> Unsatisfied:
+    """What a 416 says about the recording (RFC 9110 §15.5.17).
 
     Raises:
-        RecordingChangedError: the recording has another length now.
+        RecordingChangedError: the recording ends before the range begins, so it has another length now.
     """
-    match = _UNSATISFIED.fullmatch(headers.get("content-range", "").strip())
+    match, delivered = _UNSATISFIED.fullmatch(headers.get("content-range", "").strip()), request.delivered
     if match is None:
-        return False
-    if int(match[1]) != held.offset or held.total not in {None, held.offset}:
-        raise RecordingChangedError(f"the recording is {match[1]} bytes long now, {held.offset} were delivered")
-    return True
+        return "silent"
+    length = int(match[1])
+    # A range that begins below the length can be satisfied (§14.1.2), so this 416 is no word about the recording.
+    if length > request.start:
+        return "contradictory"
+    # Nothing lies behind what was delivered; as a range overlaps it, that can only be said of an empty recording.
+    if length == delivered.offset and delivered.total in {None, length}:
+        return "complete"
+    raise RecordingChangedError(f"the recording is {length} bytes long now, {delivered.offset} were delivered")
 
 
-def completeness(held: Delivered, offer: BodySpan, position: int) -> Verified | None:
+def check_total(delivered: Delivered, span: BodySpan) -> None:
+    """Refuse a length that is smaller than what was delivered or announced: it proves no end.
+
+    Raises:
+        RecordingChangedError: the total shrank, and the response does not say that it is of another recording, which
+            would be as good as long as nothing was delivered.
+    """
+    known = delivered.offset if delivered.total is None else delivered.total
+    if span.total is None or span.total >= known:
+        return
+    if delivered.offset or delivered.etag is None or span.etag in {None, delivered.etag}:
+        how = "delivered" if delivered.total is None else "announced"
+        raise RecordingChangedError(f"the recording is {span.total} bytes long now, {known} were {how}")
+
+
+def completeness(delivered: Delivered, span: BodySpan, position: int) -> Verified | None:
     """What a body that ended without an error at `position` proves; None when it was cut short.
 
     Raises:
         RecordingChangedError: the body is complete and shorter than what was delivered.
     """
-    if position < held.offset:
-        if offer.start == 0 and offer.end is None and offer.framing == "chunked":
-            raise RecordingChangedError(f"the recording is {position} bytes long now, {held.offset} were delivered")
+    if position < delivered.offset:
+        # A last chunk ends the whole, so the recording is shorter now; any other end in the overlap is a cut.
+        if span.start == 0 and span.end is None and span.framing == "chunked":
+            raise RecordingChangedError(
+                f"the recording is {position} bytes long now, {delivered.offset} were delivered"
+            )
         return None
-    if held.total is not None:
-        return "length" if position == held.total else None
-    return "chunked" if offer.framing == "chunked" else "none"
+    # A length that was announced once decides, whatever frames the body that ended.
+    if delivered.total is not None:
+        return "length" if position == delivered.total else None
+    return "chunked" if span.framing == "chunked" else "none"
 
 
 class TailBuffer:
@@ -190,31 +230,28 @@ class TailBuffer:
 
 
 class PrefixCheck:
-    """Whether the bytes of an offer are those held, up to where new ones begin."""
+    """Whether the bytes of a response are those delivered, up to where new ones begin."""
 
-    def __init__(self, held: Delivered, offer: BodySpan, tail: TailBuffer, digest: bytes | None) -> None:
+    def __init__(self, delivered: Delivered, span: BodySpan, tail: TailBuffer, digest: bytes | None) -> None:
         """Decide what has to be equal; `digest` is the sha256 of all that was delivered, where it is known.
 
         Raises:
-            RecordingChangedError: the offer is shorter than what was delivered, or nothing could prove it the same.
+            RecordingChangedError: nothing could prove the recording the same.
         """
-        if offer.total is not None and offer.total < held.offset:
-            raise RecordingChangedError(f"the recording is {offer.total} bytes long now, {held.offset} were delivered")
-        same_etag = offer.etag is not None and offer.etag == held.etag
-        trusted = same_etag and (offer.total is None or held.total in {None, offer.total})
-        self._tail = tail.last(held.offset - offer.start)
-        if not trusted and digest is None and len(self._tail) < held.offset:
-            raise RecordingChangedError("the server's recording has another ETag or length than the one begun")
-        self.position = offer.start
+        self._tail = tail.last(delivered.offset - span.start)
+        # A part is tied to what was delivered by ETag and total. All of it again is worth only what is compared of it.
+        if span.start == 0 and digest is None and len(self._tail) < delivered.offset:
+            raise RecordingChangedError("the server began the recording anew, and its first bytes cannot be compared")
+        self.position = span.start
         self.compared = 0
-        self._until = held.offset
-        self._digest = digest if offer.start == 0 else None
-        self.sha256: Hash | None = hashlib.sha256() if offer.start == 0 and (digest or offer.etag is None) else None
-        """Of the prefix, where it was read: a running hash can go on from it."""
+        self._until = delivered.offset
+        self._digest = digest if span.start == 0 else None
+        self.sha256: Hash | None = hashlib.sha256() if span.start == 0 else None
+        """Of the prefix, where it is read: a running hash can go on from it."""
 
     @property
     def finished(self) -> bool:
-        """Whether all that is held was seen again, the same."""
+        """Whether all that was delivered was seen again, the same."""
         return self.position == self._until
 
     def feed(self, chunk: bytes) -> bytes:
@@ -230,8 +267,8 @@ class PrefixCheck:
         self.compared += len(known)
         if self.sha256 is not None:
             self.sha256.update(known)
-        if self._digest is not None and self.sha256 is not None and self.finished:
-            same = same and self.sha256.digest() == self._digest
+            if self._digest is not None and self.finished:
+                same = same and self.sha256.digest() == self._digest
         if not same:
             raise RecordingChangedError("the server's recording no longer begins with the bytes that were delivered")
         return chunk[len(known) :]

@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from types import TracebackType
-from typing import Protocol, Self, TypeVar
+from typing import Any, Protocol, Self, TypeVar, cast
 
 from .._timing import Clock
-from ..errors import APIError, IncompleteRecordingError, RecordingError, SyllableConnectionError, SyllableError
+from .._validators import positive_int
+from ..errors import (
+    APIError,
+    ClientClosedError,
+    IncompleteRecordingError,
+    RecordingError,
+    SyllableConnectionError,
+    SyllableError,
+)
+from .disk import DiskThreads
 from .download import MAX_BYTES, Opener, ResumableDownload
-from .file import PartFileWriter, SavedRecording
+from .file import IfExists, PartFileWriter, Place, SavedRecording, check_if_exists
 from .resume import Verified
 from .stall import StallDetector
 
 T = TypeVar("T")
+Progress = Callable[[int, int | None], object]
 
 
 class Retry(Protocol):
@@ -34,12 +45,14 @@ class RecordingStream:
 
     The bytes come once, in order and whole, or an error is raised. A cut connection is opened again: with a strong
     ETag by `Range` and `If-Range`, where the last 64 KiB are compared, else by reading all of it again, where the
-    sha256 is compared. Four attempts may fail without a new byte between them, and 64 requests are sent at most.
+    sha256 is compared. By the default policy four attempts may fail without a new byte between them; and 64 connections
+    may bring less than 64 KiB each.
 
     Raises:
         IncompleteRecordingError: the connection broke and could not be resumed.
         RecordingChangedError: the server has other bytes now than those delivered.
-        RecordingError: an encoded or oversized body, or wrong use of the stream.
+        RecordingError: an encoded or oversized body, a page or a text in place of audio, or wrong use of the stream.
+        ClientClosedError: another task closed it.
         APIError: the server refused.
         SyllableConnectionError: no answer came at all.
     """
@@ -54,12 +67,17 @@ class RecordingStream:
         renew: Callable[[], Awaitable[Opener]] | None = None,
         name: str = "recording",
         max_bytes: int = MAX_BYTES,
+        threads: DiskThreads | None = None,
         on_end: Callable[[BaseException | None], None] | None = None,
     ) -> None:
         self._source = ResumableDownload(open_, renew, StallDetector(timeout, clock), max_bytes)
         self._retry = retry
         self._name = name
-        self._started = self._busy = False
+        self._threads = DiskThreads() if threads is None else threads
+        self._started = False
+        self._reader: asyncio.Task[Any] | None = None
+        self._reader_interrupted = False
+        self._closed_by: asyncio.Task[Any] | None = None
         self._on_end = on_end
 
     @property
@@ -74,8 +92,8 @@ class RecordingStream:
 
     @property
     def bytes_read(self) -> int:
-        """Bytes delivered, from the start."""
-        return self._source.offset
+        """Bytes that the caller got, from the start; pieces of `chunk_size` count when they are given out."""
+        return self._source.received
 
     @property
     def etag(self) -> str | None:
@@ -107,59 +125,91 @@ class RecordingStream:
 
     def iter_bytes(self, chunk_size: int | None = None) -> AsyncIterator[bytes]:
         """The bytes as they come, or in pieces of `chunk_size` of which only the last is shorter."""
-        if chunk_size is not None and chunk_size < 1:
-            raise ValueError("chunk_size must be positive")
+        positive_int("chunk_size", chunk_size)
+        self._refuse_second_reading()
+        self._started = True
+        return (
+            _ChunkIterator(self._next)
+            if chunk_size is None
+            else _FixedSizeIterator(self._source, self._next, chunk_size)
+        )
+
+    def _refuse_second_reading(self) -> None:
         if self._started:
             raise RecordingError("a recording can be read once")
-        self._started = True
-        return _ChunkIterator(self._next) if chunk_size is None else _FixedSizeIterator(self._next, chunk_size)
 
     async def save(
         self,
-        path: str | os.PathLike[str],
-        progress: Callable[[int, int | None], None] | None = None,
-        overwrite: bool = True,
-        require_verified: bool = False,
+        path: str | os.PathLike[str] | None = None,
+        *,
+        directory: str | os.PathLike[str] | None = None,
+        progress: Progress | None = None,
+        if_exists: IfExists = "fail",
+        require_verified: bool = True,
     ) -> SavedRecording:
-        """Save it: under `path`, or in it under a name of ours if it is a directory.
+        """Save it as the file `path`, or in `directory` under a name of ours.
 
-        The final name holds the whole recording or what it held before: the bytes go to a `.part` file beside it
-        (mode 0600), which takes its place after an fsync. Hashing and writing are done in a thread.
+        Under the final name stands the whole recording, or what stood there before: the bytes go to a `.part` file
+        beside it (mode 0600, locked while it is written), which takes its place after an fsync. One that a killed
+        process left behind is removed by the next save of that name. Hashing and writing are done in a few threads that
+        all recordings of a client share. A place that cannot be written to is found out before anything is asked for,
+        and the stream can then be saved elsewhere.
 
         Args:
-            path: a file, or a directory that exists. A symbolic link as the file is refused.
-            progress: called in the loop with the bytes done and the total (None: unknown). What it raises ends the
-                download and passes through.
-            overwrite: False: `FileExistsError` where a file stands already.
-            require_verified: refuse a recording whose end only the closing connection marked.
+            path: a file in a directory that exists. A symbolic link as the file is refused. An existing directory, or a
+                str that ends in a separator, means `directory=`.
+            directory: made where it is missing.
+            progress: a plain function, called in the loop with the bytes done and the total (None: unknown). What it
+                raises ends the download and passes through.
+            if_exists: what becomes of a file that stands under the name, in a directory with whatever extension:
+                `"fail"` raises `FileExistsError`, `"replace"` puts the new one in its place, `"skip"` keeps it, asks
+                for nothing, and gives it back as `skipped`. `"fail"` and `"skip"` need hard links.
+            require_verified: refuse a recording whose end only the closing connection marked (`verified="none"`).
+                False: it is saved, but replaces no file.
 
         Raises:
             OSError: the place cannot be written to, or the disk is full.
-            IncompleteRecordingError: see the class; also what `require_verified` refuses.
+            IncompleteRecordingError: see the class; also an end that nothing proves.
         """
-        if inspect.iscoroutinefunction(progress):
-            raise TypeError("progress must be a plain function")
+        check_progress(progress)
+        place = Place.from_arguments(path, directory, self._name)
+        self._refuse_second_reading()
+        writer = PartFileWriter(place, self._threads, if_exists=check_if_exists(if_exists))
+        kept = await writer.prepare()
+        if kept is not None:
+            return kept
         chunks = self.iter_bytes()
-        async with PartFileWriter(path, self._name, overwrite=overwrite) as writer, self:
+        async with writer, self:
             self._source.use_digest(writer.digest)
+            # Of the first response: where a connection broke must not change the file's name.
             writer.file.content_type = self.content_type
             async for chunk in chunks:
                 await writer.add(chunk)
                 if progress is not None:
-                    progress(self.bytes_read, self.total_bytes)
-            verified = self.verified or "none"
-            if require_verified and verified == "none":
+                    report_progress(progress, self.bytes_read, self.total_bytes)
+            if require_verified and self.verified == "none":
                 raise self._incomplete("nothing proves that the recording is whole")
-            saved = await writer.publish()
-        digest = writer.file.sha256.hexdigest()
-        return SavedRecording(
-            path=saved, size=self.bytes_read, sha256=digest, content_type=self.content_type, verified=verified
-        )
+            return await self._publish(writer, if_exists)
+
+    async def _publish(self, writer: PartFileWriter, if_exists: IfExists) -> SavedRecording:
+        verified = self.verified or "none"
+        try:
+            return await writer.publish(verified)
+        except FileExistsError:
+            if verified != "none" or if_exists != "replace":
+                raise
+        raise self._incomplete("nothing proves that the recording is whole, so it replaces no file")
 
     async def aclose(self) -> None:
-        """Close the connection; the stream cannot be read any more."""
+        """Close the connection; the stream cannot be read any more. A task that reads it gets `ClientClosedError`."""
         self._source.closed = True
         self._tell_end(None)
+        task = asyncio.current_task()
+        if self._closed_by is None:
+            self._closed_by = task
+        if self._reader is not None and self._reader is not task:
+            self._reader_interrupted = True
+            self._reader.cancel()
         await self._source.release()
 
     async def _next(self) -> bytes:
@@ -175,24 +225,45 @@ class RecordingStream:
 
     async def _exclusively(self, attempt: Callable[[], Awaitable[T]]) -> T:
         """Run under the retry policy; whatever it ends with, nothing stays open and nothing can be read after it."""
-        if self._busy or self._source.closed:
-            raise RecordingError("the recording is read by another task" if self._busy else "the recording is closed")
-        self._busy = True
+        self._reader = self._enter()
+        cancelling, failure = self._reader.cancelling(), None
         try:
             return await self._with_retries(attempt)
         except SyllableConnectionError as error:
             failure = error
             self._tell_end(error)
             await self.aclose()
+        except asyncio.CancelledError as error:
+            self._tell_end(error)
+            await self.aclose()
+            # As in `asyncio.timeout`: a cancellation that somebody else asked for meanwhile is theirs, and passes.
+            if not self._reader_interrupted or self._reader.uncancel() > cancelling:
+                raise
         except BaseException as error:
             self._tell_end(error)
             await self.aclose()
             raise
         finally:
-            self._busy = False
+            self._reader = None
+        # Another task closed it.
+        if failure is None:
+            raise ClientClosedError("the recording was closed while it was read")
+        # There never was a response, so there is nothing that could be incomplete.
         if not self._source.had_response:
             raise failure
         raise self._incomplete(f"the recording was cut off: {failure.reason}") from failure
+
+    def _enter(self) -> asyncio.Task[Any]:
+        """The running task, which may read now."""
+        task = cast("asyncio.Task[Any]", asyncio.current_task())
+        if self._reader is not None:
+            raise RecordingError("the recording is read by another task")
+        if not self._source.closed:
+            return task
+        # Whoever reads on after closing it, or after an error, made a mistake; whom another task closed it for did not.
+        if self._closed_by is task:
+            raise RecordingError("the recording is closed")
+        raise ClientClosedError("the recording was closed")
 
     async def _with_retries(self, attempt: Callable[[], Awaitable[T]]) -> T:
         """By the policy; but while a connection lasts, chunks cost no policy, and no pause of others holds them up."""
@@ -227,16 +298,37 @@ class _ChunkIterator:
 class _FixedSizeIterator(_ChunkIterator):
     """The bytes in pieces of one size; the last may be shorter."""
 
-    def __init__(self, advance: Callable[[], Awaitable[bytes]], size: int) -> None:
+    def __init__(self, source: ResumableDownload, advance: Callable[[], Awaitable[bytes]], size: int) -> None:
         super().__init__(advance)
+        self._source = source
         self._size = size
         self._rest = bytearray()
 
     async def __anext__(self) -> bytes:
         while len(self._rest) < self._size and (chunk := await self._advance()):
             self._rest += chunk
+            self._source.buffered = len(self._rest)
         if not self._rest:
             raise StopAsyncIteration
         piece = bytes(self._rest[: self._size])
         del self._rest[: self._size]
+        self._source.buffered = len(self._rest)
         return piece
+
+
+def check_progress(progress: object) -> None:
+    """`TypeError` where it is no plain function."""
+    if progress is None:
+        return
+    called = getattr(progress, "__call__", None)  # noqa: B004 - an object whose call is async is no plain function either
+    if called is None or inspect.iscoroutinefunction(progress) or inspect.iscoroutinefunction(called):
+        raise TypeError("progress must be a plain function")
+
+
+def report_progress(progress: Callable[..., object], *figures: int | None) -> None:
+    """Call it; `TypeError` where it turns out to be async."""
+    result = progress(*figures)
+    if result is not None and inspect.isawaitable(result):
+        if inspect.iscoroutine(result):
+            result.close()
+        raise TypeError("progress must be a plain function")

@@ -258,8 +258,8 @@ def _error_of(state: RetryCallState) -> BaseException | None:
 
 async def _call_rule(rule: Any, state: RetryCallState) -> Any:
     """Rules of tenacity's may be plain or async."""
-    answer = rule(state)
-    return await answer if isawaitable(answer) else answer
+    result = rule(state)
+    return await result if isawaitable(result) else result
 
 
 def _retry_after(state: RetryCallState) -> float | None:

@@ -30,6 +30,10 @@ CALLS: dict[str, tuple[Call, faults.Route]] = {
     "get_by_id": (lambda c: c.sessions.get_by_id("1"), "sessions.get_by_id"),
     "get_full_summary": (lambda c: c.sessions.get_full_summary("1"), "sessions.get_full_summary"),
     "get_transcript": (lambda c: c.sessions.get_transcript("1"), "sessions.get_transcript"),
+    "get_latency": (lambda c: c.sessions.get_latency("1"), "sessions.get_latency"),
+    "get_timeline": (lambda c: c.sessions.get_timeline("1"), "sessions.get_timeline"),
+    "generate_recording_urls": (lambda c: c.sessions.generate_recording_urls("1"), "sessions.generate_recording_urls"),
+    "pages": (lambda c: drained(c.sessions.list().pages()), "sessions.list"),
     "recordings": (lambda c: c.sessions.recordings("1"), "sessions.generate_recording_urls"),
     "stream_recording": (lambda c: drained(c.sessions.stream_recording("x")), "sessions.stream_recording"),
     "request": (lambda c: c.request("GET", "/api/v1/sessions/"), "sessions.list"),
@@ -101,7 +105,7 @@ async def test_no_frame_holds_the_key_after_a_trace_hook_of_the_users_raised(nam
 
 
 async def test_a_client_that_keeps_the_locals_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("syllable_async._http.transport.without_frames", lambda error: error)
+    monkeypatch.setattr("syllable_async._http.transport.without_frames", lambda error: error)  # pyright: ignore[reportUnknownArgumentType, reportUnknownLambdaType]
     trace = aiohttp.TraceConfig()
     trace.on_request_start.append(failing_hook)
     async with FakeSyllable(sessions=3, api_key=KEY) as server, aiohttp.ClientSession(trace_configs=[trace]) as session:

@@ -40,6 +40,7 @@ def values(cls: Any) -> st.SearchStrategy[Any]:
     if isinstance(cls, type) and issubclass(cls, Enum):
         return st.sampled_from(list(cls)) | st.text(min_size=1).filter(_encodable).map(cls)
     leaves: dict[Any, st.SearchStrategy[Any]] = {
+        Any: st.none() | st.integers(0, 9) | st.lists(st.booleans(), max_size=2),
         str: st.text().filter(_encodable),
         int: st.integers(-(2**53), 2**53),
         float: st.floats(allow_nan=False, allow_infinity=False),

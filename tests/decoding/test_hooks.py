@@ -1,3 +1,4 @@
+# pyright: reportUnknownLambdaType=false
 """Hooks of the user's are called wherever plain cattrs calls them: random hooks, random types, and cattrs the judge."""
 
 from __future__ import annotations
@@ -86,10 +87,12 @@ WAYS: dict[str, Register] = {
     "hook": lambda converter, cls, hook: converter.register_structure_hook(cls, hook),
     "func": lambda converter, cls, hook: converter.register_structure_hook_func(lambda part: part == cls, hook),
     "factory": lambda converter, cls, hook: converter.register_structure_hook_factory(
-        lambda part: part == cls, lambda _: hook
+        lambda part: part == cls,
+        lambda _: hook,
     ),
     "factory that takes the converter": lambda converter, cls, hook: converter.register_structure_hook_factory(
-        lambda part: part == cls, lambda _, converter: hook
+        lambda part: part == cls,
+        lambda _, converter: hook,
     ),
 }
 CHOICES = st.lists(

@@ -30,7 +30,7 @@ from tests.fault_server import (
     reply,
 )
 
-HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 5000\r\n\r\n"
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/octet-stream\r\nContent-Length: 5000\r\n\r\n"
 BODY = b'{"id": 7, "padding": "' + b"p" * 5000
 
 

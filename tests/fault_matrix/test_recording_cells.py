@@ -96,7 +96,7 @@ def wired(*, saved: bool) -> list[ParameterSet]:
         for scheme in ("https",) if cell.tls else ("http", "https"):
             usual = (cell.tls or scheme == "http") and not (saved and number % 5)
             marks = () if usual else pytest.mark.long
-            if cell.saved or not saved:
+            if cell.sockets and (cell.saved or not saved):
                 found.append(pytest.param(cell, scheme, id=f"{scheme}-{cell.id}", marks=marks))
     return found
 
@@ -122,7 +122,7 @@ async def test_saved_from_a_socket(cell: Cell, wire: Wire, tmp_path: Path) -> No
     result: bytes | SyllableError
     async with wire.stream(cell, spare=2) as recording:
         try:
-            result = (await recording.save(tmp_path / "x")).path.read_bytes()
+            result = (await recording.save(tmp_path / "x", require_verified=False)).path.read_bytes()
         except SyllableError as error:
             result = error
         check(cell, result, recording)

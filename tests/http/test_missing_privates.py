@@ -11,6 +11,7 @@ from typing import Any
 import aiohttp
 import pytest
 from aiohttp import connector as aiohttp_connector
+from aiohttp.client_proto import ResponseHandler
 
 from syllable_async import AsyncSyllableClient, RetryPolicy, SyllableConnectionError
 from syllable_async._http import aiohttp_internals
@@ -71,7 +72,7 @@ def rename_factory(patch: Patch) -> None:
     patch.setattr(
         aiohttp.TCPConnector,
         "_wrap_create_connection",
-        _with_factory(aiohttp.TCPConnector._wrap_create_connection),  # pyright: ignore[reportPrivateUsage]
+        _with_factory(aiohttp.TCPConnector._wrap_create_connection),  # pyright: ignore[reportPrivateUsage, reportUnknownMemberType]
     )
 
 
@@ -110,6 +111,8 @@ OWNED: dict[str, tuple[Callable[[Patch], None], str]] = {
     "_factory renamed": (rename_factory, "TCPConnector._factory"),
     "ResponseHandler gone": (without_protocol_class, "client_proto.ResponseHandler"),
     "_retry_connection renamed": (rename_retry_flag, "ClientSession._retry_connection"),
+    "_body gone": (without(aiohttp.ClientResponse, "_body"), "ClientResponse._body"),
+    "closed gone": (without(ResponseHandler, "closed"), "client_proto.ResponseHandler"),
 }
 
 

@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from yarl import URL
 
 from syllable_async import AsyncSyllableClient, NotFoundError, UntrustedRecordingURLError
-from syllable_async._http.url_safety import check_recording_url
+from syllable_async._http.url_safety import check_recording_url, exact_url, query_of_api_recording, redirect_target
 from syllable_async.testing import FakeSyllable, faults
 
 Client = AsyncSyllableClient
@@ -22,7 +23,7 @@ def test_valid_base_urls(url: str) -> None:
 
 @pytest.mark.parametrize(
     "url",
-    ["http://files.example/a", "https://10.0.0.1/a", "https://u@files.example/a", "ftp://files.example/a", "nonsense"],
+    ["http://files.example/a", "https://10.0.0.1/a", "https://u@files.example/a", "ftp://files.example/a", "non sense"],
 )
 async def test_untrusted_recording_urls_raise(client: Client, server: FakeSyllable, url: str) -> None:
     server.faults.add("sessions.generate_recording_urls", faults.edit_json(lambda body: {**body, "recordings": [url]}))
@@ -69,3 +70,70 @@ def test_an_ip_literal_must_be_allowed(host: str) -> None:
     with pytest.raises(UntrustedRecordingURLError, match="literal address"):
         check_recording_url(url, ())
     assert str(check_recording_url(url, {host.strip("[]")})) == url
+
+
+EXACT = [
+    "https://h.example/b/a%2Fb%7Ec%28d%29.wav?sig=a%2Fb%2Bc%3D%3D&x=1",
+    "https://h.example/b/../r.wav?Policy=ey~J_-&Signature=a~b-c_%7E",
+    "https://h.example:8443/r.wav?sig=a%3ab&q=%e2%82%ac&t=%27%22",
+    "https://h.example//r.wav?a=b+c&d=e%20f&empty&x=",
+    "https://h.example/a'b(c)!*;:@$,[]{}|^`<>r.wav?a'b(c)!*;:@$,[]{}|^`<>",
+]
+
+
+@pytest.mark.parametrize("text", EXACT)
+def test_a_foreign_url_goes_out_as_it_was_written(text: str) -> None:
+    sent = check_recording_url(text, ())
+    assert text.endswith(sent.raw_path_qs)
+    here = URL("https://h.example/old/name?old=1")
+    path = text.removeprefix("https://h.example")
+    for location in (text, text.removeprefix("https:"), path) if path.startswith("/") else (text,):
+        if location.startswith("//") and not location.startswith("//h.example"):
+            continue  # a path that begins with two slashes needs its host before it
+        assert text.endswith(check_recording_url(redirect_target(here, location), ()).raw_path_qs)
+
+
+def test_a_naive_url_is_another_text() -> None:
+    assert sum(str(URL(text)) != text for text in EXACT) >= 3
+
+
+@pytest.mark.parametrize(
+    ("text", "sent"),
+    [
+        ("https://h.example/a b.wav?c d", "https://h.example/a%20b.wav?c%20d"),
+        ("https://h.example/\u00e9%C3%A9?\u20ac=%e2", "https://h.example/%C3%A9%C3%A9?%E2%82%AC=%e2"),
+        ("https://b\u00fccher.example/\u00e9", "https://xn--bcher-kva.example/%C3%A9"),
+        ("https://h.example/\udcff", "https://h.example/%FF"),  # a Location's byte that is no UTF-8
+    ],
+)
+def test_blanks_and_other_scripts_are_percent_encoded(text: str, sent: str) -> None:
+    assert str(check_recording_url(text, ())) == sent
+
+
+@pytest.mark.parametrize(
+    "text", ["https://h.example/a\x00", "https://h\\x/a", "https://h x/a", "https://h.example/\ud800", "https://[::1/a"]
+)
+def test_what_cannot_be_a_url(text: str) -> None:
+    assert exact_url(text) is None
+
+
+STREAM = "/api/v1/sessions/recording/stream"
+
+
+@pytest.mark.parametrize(
+    ("text", "query"),
+    [
+        ("eyJh.eyJz_-.c2ln", (("token", "eyJh.eyJz_-.c2ln"),)),
+        ("a+/b==", (("token", "a+/b=="),)),
+        (f"{STREAM}?token=a%2Bb", (("token", "a+b"),)),
+        (f"//api.example{STREAM}?token=a", (("token", "a"),)),
+        (f"http://api.example{STREAM}?x=1&token=a", (("x", "1"), ("token", "a"))),
+        (f"https://gateway.example/syllable{STREAM}?token=a", (("token", "a"),)),
+        (f"https://cdn.example{STREAM}?sig=a", None),
+        (f"https://cdn.example{STREAM}/x?token=a", None),
+        (f"ftp://api.example{STREAM}?token=a", None),
+        ("/r.wav?token=a", None),
+    ],
+)
+def test_whose_recording_it_is(text: str, query: tuple[tuple[str, str], ...] | None) -> None:
+    assert query_of_api_recording(text, f"https://gateway.example/syllable{STREAM}", STREAM) == query

@@ -11,11 +11,13 @@ from hypothesis import strategies as st
 
 from syllable_async._messages import Framing
 from syllable_async.errors import SyllableConnectionError
-from tests.recordings.scripted_origin import NOISE, End, Origin, Part, Step, Version
+from tests.recordings.scripted_origin import EXPIRED, NOISE, End, Origin, Part, Step, Version
 
 SIZES = [0, 1, 5, 300, 4096, 65_536, 65_537, 70_000, 150_000]
 PARTS: tuple[Part, ...] = get_args(Part)
-STATUSES = [*[0] * 40, *[1] * 3, *[503] * 3, 500, 429, 401, 403, 404, 416]
+STATUSES = [*[0] * 40, *[1] * 3, *[503] * 3, 500, 429, *EXPIRED, 416]
+CODINGS = [*[None] * 40, "gzip, chunked", "xchunked"]
+TYPES = [*[None] * 20, "text/html", "application/json"]
 
 
 @attrs.frozen(kw_only=True)
@@ -38,8 +40,8 @@ class Program:
 class _World:
     """What a program may replace next. A strong ETag names one content, unless every byte of it changes.
 
-    A server whose strong ETag stays while single bytes far before the end change cannot be caught by any client that
-    does not read everything twice; so no program does that.
+    A server whose strong ETag stays while single bytes far before the end change, and which gives parts, cannot be
+    caught by any client that does not read everything twice; so no program does that.
     """
 
     draw: st.DrawFn
@@ -86,7 +88,7 @@ def steps(draw: st.DrawFn, world: _World) -> Step:
         replace=world.replaced() if draw(st.integers(0, 3)) == 3 else None,
         expire=draw(st.integers(0, 9)) == 9,
         status=draw(st.sampled_from(STATUSES)),
-        unsatisfied=draw(st.sampled_from([None, f"bytes */{size}", "bytes */7", "nonsense"])),
+        unsatisfied=draw(st.sampled_from([None, f"bytes */{size}", f"bytes */{size // 2}", "bytes */7", "nonsense"])),
         send=None if end == "whole" else draw(st.one_of(st.integers(0, size), st.sampled_from([0, 1, 16, 17, 66_000]))),
         end=end,
         framing=framing,
@@ -95,6 +97,9 @@ def steps(draw: st.DrawFn, world: _World) -> Step:
         part=draw(st.sampled_from(PARTS)) if draw(st.integers(0, 2)) == 2 else "right",
         surplus=draw(st.sampled_from([0, 0, 0, 9])),
         encoding=draw(st.sampled_from([*[None] * 40, "gzip", "identity"])),
+        accept_ranges=draw(st.sampled_from([None, "bytes"])),
+        transfer_coding=draw(st.sampled_from(CODINGS)),
+        content_type=draw(st.sampled_from(TYPES)),
     )
 
 

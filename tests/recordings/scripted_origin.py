@@ -5,14 +5,16 @@ from __future__ import annotations
 import asyncio
 import os
 import random
-from collections.abc import Awaitable, Callable, Mapping
+import types
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 import attrs
 
 from syllable_async._messages import Framing
+from syllable_async._recordings import DiskThreads
 from syllable_async._recordings.download import MAX_BYTES, Opener
 from syllable_async._recordings.stream import RecordingStream
 from syllable_async._timing import SYSTEM_CLOCK, Clock
@@ -33,7 +35,10 @@ Part = Literal[
 NOISE = random.Random(7).randbytes(700_000)
 DATA = NOISE[:4096]
 LONG = NOISE[:200_000]
-ERRORS = {status: class_of(status) for status in (401, 403, 404, 429)}
+ETAGS = ['"v1"', 'W/"v1"', None]
+EXPIRED = (400, 401, 403, 404, 410, 422)
+"""Statuses by which servers say that a URL is worth nothing any more."""
+ERRORS = {status: class_of(status) for status in (*EXPIRED, 429)}
 
 
 @attrs.frozen
@@ -69,6 +74,11 @@ class Step:
     surplus: int = 0
     """Bytes beyond the announced ones."""
     encoding: str | None = None
+    accept_ranges: str | None = None
+    transfer_coding: str | None = None
+    """In place of the `Transfer-Encoding` that the framing has."""
+    content_type: str | None = None
+    """In place of the origin's."""
 
 
 @attrs.define(slots=True)
@@ -201,7 +211,14 @@ class Origin:
 
     def _reply(self, status: int, body: bytes, headers: Mapping[str, str | None], step: Step) -> ScriptedReply:
         length = str(len(body)) if step.framing == "length" else None
-        given = {"Content-Type": self.content_type, "Content-Length": length, "Content-Encoding": step.encoding}
+        coding = "chunked" if step.framing == "chunked" else None
+        given = {
+            "Content-Type": step.content_type or self.content_type,
+            "Content-Length": length,
+            "Content-Encoding": step.encoding,
+            "Accept-Ranges": step.accept_ranges,
+            "Transfer-Encoding": step.transfer_coding or coding,
+        }
         short = body if step.send is None else body[: step.send]
         whole = len(short) == len(body) and (step.framing == "length" or step.end == "fin")
         end = "whole" if whole else step.end  # a cut after the last byte is one before the last chunk or a clean close
@@ -235,6 +252,7 @@ def stream(
     mint: bool = False,
     name: str = "recording",
     max_bytes: int = MAX_BYTES,
+    threads: DiskThreads | None = None,
 ) -> RecordingStream:
     """The stream under test, over this origin."""
     renew = origin.mint if mint else None
@@ -246,6 +264,7 @@ def stream(
         renew=renew,
         name=name,
         max_bytes=max_bytes,
+        threads=threads,
     )
 
 
@@ -265,6 +284,36 @@ async def collect(recording: RecordingStream) -> tuple[bytes, SyllableError | No
     except SyllableError as error:
         return got, error
     return got, None
+
+
+@types.coroutine
+def _cancelled_at(work: Coroutine[Any, Any, object], number: int) -> Generator[Any, None, bool]:
+    error: BaseException | None = None
+    while True:
+        try:
+            waiting = work.send(None) if error is None else work.throw(error)
+        except StopIteration:
+            return False
+        except asyncio.CancelledError:
+            return True
+        error, number = None, number - 1
+        if not number:
+            task = asyncio.current_task()
+            assert task is not None
+            task.cancel()
+        try:
+            yield waiting
+        except BaseException as raised:
+            error = raised
+
+
+async def cancelled_at(work: Coroutine[Any, Any, object], number: int) -> bool:
+    """Run it in a task that is cancelled at its n-th await; whether it was, False where it came to its end."""
+
+    async def run() -> bool:
+        return await _cancelled_at(work, number)
+
+    return await asyncio.create_task(run())
 
 
 def files(directory: Path) -> list[str]:

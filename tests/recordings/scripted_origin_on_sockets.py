@@ -57,7 +57,7 @@ class Play(Instruction):
 
 
 def _head(reply: ScriptedReply) -> list[Instruction]:
-    framing = {"length": {}, "chunked": {"Transfer-Encoding": "chunked"}, "close": {"Connection": "close"}}
+    framing = {"length": {}, "chunked": {}, "close": {"Connection": "close"}}
     return [Head(reply.status, {**reply.headers, **framing[reply.framing]})]
 
 

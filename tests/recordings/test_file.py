@@ -8,17 +8,20 @@ import hashlib
 import os
 import threading
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
+from typing import Any, get_args
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from syllable_async._recordings import file
-from syllable_async._recordings.file import PartFile
+from syllable_async._recordings.disk import DiskThreads
+from syllable_async._recordings.file import IfExists, PartFile, Place
 from syllable_async._recordings.filenames import recording_extension, recording_stem
 from syllable_async.errors import IncompleteRecordingError, RecordingError
-from tests.recordings.scripted_origin import NOISE, Origin, Step, Version, descriptors, files, stream
+from tests.recordings.scripted_origin import NOISE, Origin, Step, Version, cancelled_at, descriptors, files, stream
 
 DATA = NOISE[:20_000]
 BLOCK = 2000
@@ -39,14 +42,14 @@ async def test_it_replaces_a_file_and_tells_how_far_it_is(tmp_path: Path) -> Non
     seen: list[tuple[int, int | None]] = []
 
     def progress(done: int, total: int | None) -> None:
-        (part,) = set(tmp_path.iterdir()) - {target}
-        assert part.name.startswith("call.")
-        assert part.suffix == ".part"
-        assert part.stat().st_mode & 0o777 == 0o600
+        for part in set(tmp_path.iterdir()) - {target}:  # it is there as soon as the first block is written
+            assert part.name.startswith("call.")
+            assert part.suffix == ".part"
+            assert part.stat().st_mode & 0o777 == 0o600
         assert target.read_bytes() == b"old"
         seen.append((done, total))
 
-    saved = await stream(Origin(Version(DATA))).save(str(target), progress)
+    saved = await stream(Origin(Version(DATA))).save(str(target), progress=progress, if_exists="replace")
     assert saved.path == target
     assert target.read_bytes() == DATA
     assert seen == [(done, len(DATA)) for done in range(1000, 20_001, 1000)]
@@ -104,7 +107,7 @@ async def test_a_full_disk_leaves_the_old_file(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setattr(os, "write", write)
     origin = Origin(Version(DATA))
     with pytest.raises(OSError, match="no space left"):
-        await stream(origin).save(target)
+        await stream(origin).save(target, if_exists="replace")
     assert (files(tmp_path), target.read_bytes()) == (["x"], b"old")
     assert origin.open_replies == 0
 
@@ -115,20 +118,28 @@ async def test_a_place_that_cannot_be_written_to_costs_no_request(tmp_path: Path
     (tmp_path / "dangling").symlink_to(tmp_path / "nowhere")
     os.mkfifo(tmp_path / "pipe")
     before = files(tmp_path)
-    for path, kind, overwrite in [
-        (tmp_path / "no" / "x", FileNotFoundError, True),
-        (tmp_path / "file" / "x", NotADirectoryError, True),
-        (Path("/proc/recording"), OSError, True),
-        (tmp_path / "link", OSError, True),
-        (tmp_path / "dangling", OSError, True),
-        (tmp_path / "pipe", FileExistsError, True),
-        (tmp_path / "file", FileExistsError, False),
-    ]:
-        origin = Origin(Version(DATA))
+    places: list[tuple[Path | str, type[OSError], IfExists]] = [
+        (tmp_path / "no" / "x", FileNotFoundError, "replace"),
+        (tmp_path / "file" / "x", NotADirectoryError, "replace"),
+        (f"{tmp_path}/file/", NotADirectoryError, "replace"),
+        (Path("/proc/recording"), OSError, "replace"),
+        (tmp_path / "link", OSError, "replace"),
+        (tmp_path / "link", OSError, "skip"),
+        (tmp_path / "dangling", OSError, "replace"),
+        (tmp_path / "pipe", FileExistsError, "replace"),
+        (tmp_path / "file", FileExistsError, "fail"),
+    ]
+    recording = stream(origin := Origin(Version(DATA)))
+    for path, kind, if_exists in places:
         with pytest.raises(kind):
-            await stream(origin).save(path, overwrite=overwrite)
+            await recording.save(path, if_exists=if_exists)
         assert origin.requests == []
         assert files(tmp_path) == before
+    for directory in ("file", "file/x", "dangling"):
+        with pytest.raises(OSError, match=r"directory|exists|No such file"):
+            await recording.save(directory=tmp_path / directory)
+    saved = await recording.save(tmp_path / "y")  # the stream is as good as before
+    assert saved.path.read_bytes() == DATA
 
 
 async def test_what_appears_meanwhile_is_respected(tmp_path: Path) -> None:
@@ -139,7 +150,7 @@ async def test_what_appears_meanwhile_is_respected(tmp_path: Path) -> None:
             target.symlink_to(tmp_path / "elsewhere")
 
     with pytest.raises(OSError, match="symbolic link"):
-        await stream(Origin(Version(DATA))).save(target, link)
+        await stream(Origin(Version(DATA))).save(target, progress=link)
     assert files(tmp_path) == ["x"]
     target.unlink()
 
@@ -147,31 +158,32 @@ async def test_what_appears_meanwhile_is_respected(tmp_path: Path) -> None:
         target.write_bytes(b"theirs")
 
     with pytest.raises(FileExistsError):
-        await stream(Origin(Version(DATA))).save(target, theirs, overwrite=False)
+        await stream(Origin(Version(DATA))).save(target, progress=theirs)
     assert (files(tmp_path), target.read_bytes()) == (["x"], b"theirs")
 
 
 async def test_not_overwriting_is_decided_by_the_file_system(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def link(source: Path, target: Path, real: Callable[[Path, Path], None] = os.link) -> None:
-        target.write_bytes(b"theirs")
+        if target.suffix != ".part":
+            target.write_bytes(b"theirs")
         real(source, target)
 
-    await stream(Origin(Version(DATA))).save(tmp_path / "first", overwrite=False)
+    await stream(Origin(Version(DATA))).save(tmp_path / "first")
     assert files(tmp_path) == ["first"]
     monkeypatch.setattr(os, "link", link)
     with pytest.raises(FileExistsError):
-        await stream(Origin(Version(DATA))).save(tmp_path / "x", overwrite=False)
+        await stream(Origin(Version(DATA))).save(tmp_path / "x")
     assert (files(tmp_path), (tmp_path / "x").read_bytes()) == (["first", "x"], b"theirs")
 
 
 async def test_in_a_directory_the_name_is_ours(tmp_path: Path) -> None:
     wav = Version(b"RIFF\0\0\0\0WAVEfmt " + DATA)
     for content_type, name in [("audio/mpeg", "a-0.mp3"), ("application/octet-stream", "a-0.wav"), (None, "a-0.wav")]:
-        saved = await stream(Origin(wav, content_type=content_type), name="a-0").save(tmp_path)
+        saved = await stream(Origin(wav, content_type=content_type), name="a-0").save(tmp_path, if_exists="replace")
         assert saved.path == tmp_path / name
     origin = Origin(wav)
     with pytest.raises(FileExistsError):
-        await stream(origin, name="a-0").save(tmp_path, overwrite=False)
+        await stream(origin, name="a-0").save(tmp_path)
     saved = await stream(Origin(Version(b"")), name="empty").save(tmp_path)
     assert files(tmp_path) == ["a-0.mp3", "a-0.wav", "empty.wav"]
 
@@ -186,24 +198,42 @@ async def test_what_progress_raises_ends_the_download(tmp_path: Path) -> None:
 
     origin = Origin(Version(DATA))
     with pytest.raises(StopError):
-        await stream(origin).save(tmp_path / "x", stop)
+        await stream(origin).save(tmp_path / "x", progress=stop)
     assert (files(tmp_path), origin.open_replies) == ([], 0)
 
 
 async def test_progress_must_be_a_plain_function(tmp_path: Path) -> None:
     async def progress(done: int, total: int | None) -> None: ...
 
-    with pytest.raises(TypeError, match="plain"):
-        await stream(Origin(Version(DATA))).save(tmp_path, progress)  # type: ignore[arg-type]
+    class Progress:
+        async def __call__(self, done: int, total: int | None) -> None: ...
+
+    recording = stream(origin := Origin(Version(DATA)))
+    wrong: list[Any] = [progress, partial(progress), Progress(), "progress", 3]
+    for function in wrong:
+        with pytest.raises(TypeError, match="plain"):
+            await recording.save(tmp_path, progress=function)
+    assert origin.requests == []
+
+    def late(done: int, total: int | None) -> object:
+        return progress(done, total)
+
+    def future(done: int, total: int | None) -> object:
+        return asyncio.get_running_loop().create_future()
+
+    for returns in (late, future):
+        with pytest.raises(TypeError, match="plain"):  # it can only be seen when it is called
+            await stream(origin).save(tmp_path, progress=returns)
+    assert files(tmp_path) == []
 
 
 async def test_an_end_that_nothing_proves_can_be_refused(tmp_path: Path) -> None:
     step = Step(framing="close")
-    saved = await stream(Origin(Version(DATA, None), step)).save(tmp_path / "x")
+    saved = await stream(Origin(Version(DATA, None), step)).save(tmp_path / "x", require_verified=False)
     assert saved.verified == "none"
     with pytest.raises(IncompleteRecordingError, match="nothing proves"):
-        await stream(Origin(Version(DATA, None), step)).save(tmp_path / "y", require_verified=True)
-    saved = await stream(Origin(Version(DATA), step)).save(tmp_path / "y", require_verified=True)
+        await stream(Origin(Version(DATA, None), step)).save(tmp_path / "y")
+    saved = await stream(Origin(Version(DATA), step)).save(tmp_path / "y")
     assert (saved.verified, files(tmp_path)) == ("length", ["x", "y"])
 
 
@@ -231,7 +261,7 @@ async def test_cancelled_anywhere_the_name_holds_one_or_the_other(tmp_path: Path
     target = tmp_path / "x"
     target.write_bytes(b"old")
     origin = Origin(Version(DATA, None), Step(send=9000, end="cut"))
-    saving = asyncio.ensure_future(stream(origin).save(target))
+    saving = asyncio.ensure_future(stream(origin).save(target, if_exists="replace"))
     for _ in range(turns):
         await asyncio.sleep(0)
     saving.cancel()
@@ -239,6 +269,30 @@ async def test_cancelled_anywhere_the_name_holds_one_or_the_other(tmp_path: Path
         await saving
     assert target.read_bytes() in {b"old", DATA}
     assert (files(tmp_path), origin.open_replies) == (["x"], 0)
+
+
+async def test_cancelled_at_each_await_the_name_holds_one_or_the_other(
+    tmp_path: Path, counted: Callable[[str, int], None]
+) -> None:
+    total = 0
+    for if_exists in get_args(IfExists):
+        number, cancelled = 0, True
+        while cancelled:
+            number += 1
+            target, before = tmp_path / f"{if_exists}{number}", files(tmp_path)
+            if if_exists == "replace":
+                target.write_bytes(b"old")
+            origin = Origin(Version(DATA, None), Step(send=9000, end="cut"))
+            cancelled = await cancelled_at(stream(origin).save(target, if_exists=if_exists), number)
+            there = [name for name in files(tmp_path) if name not in before]
+            assert there in ([], [target.name])
+            if there:
+                assert target.read_bytes() in {b"old", DATA}
+            assert origin.open_replies == 0
+        assert (tmp_path / f"{if_exists}{number}").read_bytes() == DATA
+        assert number > 10
+        total += number - 1
+    counted("cancellations of a save", total)
 
 
 class Gate:
@@ -328,10 +382,10 @@ def test_stems_are_safe_and_never_shared(one: str, other: str, index: int) -> No
 
 
 def test_a_discarded_part_file_cannot_be_published(tmp_path: Path) -> None:
-    file = PartFile(tmp_path / "a.wav", "recording", overwrite=True)
-    file.create()
+    place = Place.from_arguments(tmp_path / "a.wav", None, "recording")
+    file = PartFile(place, DiskThreads(), if_exists="replace")
     file.write([b"RIFF"])
     file.discard()
     with pytest.raises(FileNotFoundError, match="the part file is gone"):
-        file.publish()
+        file.publish("length")
     assert list(tmp_path.iterdir()) == []

@@ -16,13 +16,13 @@ from hypothesis import HealthCheck, given, settings
 
 from syllable_async import AsyncSyllableClient
 from syllable_async._messages import Framing
+from syllable_async._recordings.file import IfExists
 from syllable_async.errors import IncompleteRecordingError, UntrustedRecordingURLError
-from tests.fault_matrix.recording_cells import ETAGS
 from tests.fault_server import FaultServer, Instruction, json_reply
 from tests.fault_server.instructions import Stage
 from tests.fault_server.wire import Connection
 from tests.recordings.random_servers import Program, programs
-from tests.recordings.scripted_origin import DATA, End, Origin, Step, Version, collect, descriptors, files
+from tests.recordings.scripted_origin import DATA, ETAGS, End, Origin, Step, Version, collect, descriptors, files
 from tests.recordings.scripted_origin_on_sockets import Play
 
 KEY = "the-api-key"
@@ -149,47 +149,71 @@ def linked(path: Path, to: str) -> Path:
     return path
 
 
-Place = Callable[[Path], Path]
-PLACES: dict[str, tuple[Place, bool, type[Exception] | str]] = {
-    # Row 25 of FAULTS.md: where it is to go, whether it may overwrite, and what comes of it, an error or a file's name
-    "a new file": (lambda top: top / "new", True, "new"),
-    "a new file, not overwriting": (lambda top: top / "new", False, "new"),
-    "a file that exists": (lambda top: fill(top / "kept"), True, "kept"),
-    "a file that exists, not overwriting": (lambda top: fill(top / "kept"), False, FileExistsError),
-    "a directory": (lambda top: top, True, "recording-677578fa480d.wav"),
-    "a link to a directory": (lambda top: linked(top / "link", "."), True, "recording-677578fa480d.wav"),
-    "a link to a file": (lambda top: linked(top / "link", str(fill(top / "kept"))), True, OSError),
-    "a link to nothing": (lambda top: linked(top / "link", "nothing"), True, OSError),
-    "a link to itself": (lambda top: linked(top / "link", "link"), True, OSError),
-    "no such directory": (lambda top: top / "no" / "new", True, FileNotFoundError),
-    "a file in between": (lambda top: fill(top / "kept") / "new", True, NotADirectoryError),
-    "where nothing can be written": (lambda top: Path("/proc/new"), True, FileNotFoundError),
-    "a device": (lambda top: Path("/dev/null"), True, FileExistsError),
-    "a name too long": (lambda top: top / ("x" * 300), True, OSError),
-    "a name with NUL": (lambda top: top / "a\0b", True, ValueError),
+MakePlace = Callable[[Path], Path | str]
+PLACES: dict[str, tuple[MakePlace, IfExists, type[Exception] | str]] = {
+    # Row 25 of FAULTS.md: where it is to go, what is to become of a file there, and an error or the file's name
+    "a new file": (lambda top: top / "new", "replace", "new"),
+    "a new file, not overwriting": (lambda top: top / "new", "fail", "new"),
+    "a new file, or skipped": (lambda top: top / "new", "skip", "new"),
+    "a file that exists": (lambda top: fill(top / "kept"), "replace", "kept"),
+    "a file that exists, not overwriting": (lambda top: fill(top / "kept"), "fail", FileExistsError),
+    "a directory": (lambda top: top, "replace", "recording-677578fa480d.wav"),
+    "a link to a directory": (lambda top: linked(top / "link", "."), "replace", "recording-677578fa480d.wav"),
+    "a directory that is not there": (lambda top: f"{top}/a/b/", "fail", "a/b/recording-677578fa480d.wav"),
+    "a link to a file": (lambda top: linked(top / "link", str(fill(top / "kept"))), "replace", OSError),
+    "a link to nothing": (lambda top: linked(top / "link", "nothing"), "replace", OSError),
+    "a link to itself": (lambda top: linked(top / "link", "link"), "replace", OSError),
+    "no such directory": (lambda top: top / "no" / "new", "replace", FileNotFoundError),
+    "a file in between": (lambda top: fill(top / "kept") / "new", "replace", NotADirectoryError),
+    "a directory that is a file": (lambda top: f"{fill(top / 'kept')}/", "replace", NotADirectoryError),
+    "where nothing can be written": (lambda top: Path("/proc/new"), "replace", FileNotFoundError),
+    "a device": (lambda top: Path("/dev/null"), "replace", FileExistsError),
+    "a name too long": (lambda top: top / ("x" * 300), "replace", OSError),
+    "a name with NUL": (lambda top: top / "a\0b", "replace", ValueError),
 }
 
 
 @pytest.mark.parametrize("place", PLACES)
 async def test_row_25_where_it_is_saved(timeless: type[AsyncSyllableClient], tmp_path: Path, place: str) -> None:
-    make, overwrite, expected = PLACES[place]
+    make, if_exists, expected = PLACES[place]
     origin = Origin(Version(DATA), Step(send=2048, end="cut"))
     path, before = make(tmp_path), files(tmp_path)
     async with (
         FaultServer([], always=[Play(origin)]) as server,
         timeless(KEY, base_url=server.url) as client,
     ):
+        recording = client.sessions.stream_recording("token0")
         if isinstance(expected, str):
-            saved = await client.sessions.stream_recording("token0").save(path, overwrite=overwrite)
+            saved = await recording.save(path, if_exists=if_exists)
             assert (tmp_path / expected).read_bytes() == DATA == saved.path.read_bytes()
-            assert files(tmp_path) == sorted({*before, expected})
+            assert files(tmp_path) == sorted({*before, expected.partition("/")[0]})
         else:
             with pytest.raises(expected):
-                await client.sessions.stream_recording("token0").save(path, overwrite=overwrite)
+                await recording.save(path, if_exists=if_exists)
             assert files(tmp_path) == before
             assert origin.requests == []
-            await downloaded(client)
+            saved = await recording.save(directory=tmp_path / "instead")  # the stream is as good as before
+            assert saved.path.read_bytes() == DATA
     assert not (tmp_path / "kept").exists() or (tmp_path / "kept").read_bytes() in {b"good", DATA}
+
+
+@pytest.mark.parametrize("extension", [".wav", ".mp3", ".bin"])
+async def test_row_25_what_is_there_is_skipped_without_a_request(
+    timeless: type[AsyncSyllableClient], tmp_path: Path, extension: str
+) -> None:
+    kept = fill(tmp_path / f"recording-677578fa480d{extension}")
+    async with (
+        FaultServer([]) as server,
+        timeless(KEY, base_url=server.url) as client,
+    ):
+        for path, directory in ((None, tmp_path), (kept, None)):
+            recording = client.sessions.stream_recording("token0")
+            saved = await recording.save(path, directory=directory, if_exists="skip")
+            assert (saved.path, saved.size, saved.skipped, saved.sha256) == (kept, 4, True, "")
+        with pytest.raises(FileExistsError):
+            await client.sessions.stream_recording("token0").save(directory=tmp_path)
+        assert server.connections == []
+    assert (kept.read_bytes(), files(tmp_path)) == (b"good", [kept.name])
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS])
@@ -207,7 +231,7 @@ async def test_row_25_the_disk_fails(
         timeless(KEY, base_url=server.url) as client,
     ):
         with pytest.raises(OSError, match=os.strerror(number)):
-            await client.sessions.stream_recording("token0").save(target)
+            await client.sessions.stream_recording("token0").save(target, if_exists="replace")
     assert files(tmp_path) == ["kept"]
     assert target.read_bytes() == b"good"
 
@@ -219,8 +243,13 @@ async def test_row_25_an_end_that_nothing_proves(timeless: type[AsyncSyllableCli
         timeless(KEY, base_url=server.url) as client,
     ):
         with pytest.raises(IncompleteRecordingError, match="nothing proves"):
-            await client.sessions.stream_recording("token0").save(fill(tmp_path / "kept"), require_verified=True)
+            await client.sessions.stream_recording("token0").save(fill(tmp_path / "kept"), if_exists="replace")
+        with pytest.raises(IncompleteRecordingError, match="replaces no file"):
+            await client.sessions.stream_recording("token0").save(
+                tmp_path / "kept", if_exists="replace", require_verified=False
+            )
     assert (tmp_path / "kept").read_bytes() == b"good"
+    assert files(tmp_path) == ["kept"]
 
 
 UNTRUSTED = [
@@ -230,12 +259,13 @@ UNTRUSTED = [
     *("https://localhost/r", "https://LOCALHOST./r", "https://a.localhost/r", "https://169.254.169.254/latest"),
     *("https://\u2460\u2461\u2466.\u24ea.\u24ea.\u2460/r", "https://\uff11\uff12\uff17.0.0.1/r", "https://127\u30020\u30020\u30021/r"),
     *("https://user:pw@elsewhere.example/r", "https://user@elsewhere.example/r"),
-    *("ftp://elsewhere.example/r", "file:///etc/passwd", "//elsewhere.example/r", "/r?token=x", "r", "", "data:,x"),
-    *("https://", "https:///r", "https://elsewhere.example:99999/r", "https://else where/r", "https://else\nwhere/r"),
+    *("ftp://elsewhere.example/r", "file:///etc/passwd", "//elsewhere.example/r", "/r?token=x", "r?token=x", ""),
+    *("data:,x", "https://", "https:///r", "https://elsewhere.example:99999/r", "https://else where/r", "https://else\nwhere/r"),
     *("https:\\\\elsewhere.example\\r", "https://elsewhere.example\\@127.0.0.1/r", "https://[::1/r"),
     *("{own}/api/v1/sessions/recording/stream", "{own}/api/v1/sessions/recording/stream?token="),
     *("{own}/api/v1/sessions/?token=x", "{own}/api/v1/sessions/recording/stream/../x?token=x", "{own}/?token=x"),
-    *("{user}/api/v1/sessions/recording/stream?token=x", "{other}/api/v1/sessions/recording/stream?token=x"),
+    *("{user}/api/v1/sessions/recording/stream?token=x", "ftp://api.example/api/v1/sessions/recording/stream?token=x"),
+    *("{other}/api/v1/sessions/recording/streams?token=x", "{own}/api/v1/sessions/recording/stream?token=a%00b"),
 ]  # fmt: skip
 
 
@@ -274,7 +304,7 @@ async def test_row_36_a_host_that_is_allowed_never_sees_the_key(
     origin = Origin(Version(DATA), Step(send=2048, end="cut"))
     async with FaultServer([], always=[Play(origin)]) as other:
         name = "localhost" if allowed == "LOCALHOST" else "127.0.0.1"
-        url = f"http://{name}:{other.port}/api/v1/sessions/recording/stream?token=token0"
+        url = f"http://{name}:{other.port}/signed/recording?token=token0"
         allow = [allowed.replace("{host}", f"127.0.0.1:{other.port}")]
         async with (
             FaultServer([[Offer(url)]]) as server,

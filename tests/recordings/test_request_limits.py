@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from typing import Any
 
 import pytest
 
+from syllable_async import RecordingStream
+from syllable_async._messages import Framing
 from syllable_async._recordings.download import Opener
 from syllable_async._recordings.resume import OVERLAP
 from syllable_async.errors import (
     APIError,
+    ClientClosedError,
     IncompleteRecordingError,
     InternalServerError,
     RecordingChangedError,
@@ -22,6 +26,8 @@ from syllable_async.errors import (
 from tests.recordings.scripted_origin import (
     DATA,
     ERRORS,
+    ETAGS,
+    EXPIRED,
     LONG,
     NOISE,
     Headers,
@@ -34,6 +40,7 @@ from tests.recordings.scripted_origin import (
     stream,
 )
 
+FRAMINGS: list[Framing] = ["length", "chunked", "close"]
 EARLY_CUT = Step(send=1000, end="cut")
 
 
@@ -90,7 +97,21 @@ async def test_requests_are_counted_in_all() -> None:
     origin = Origin(Version(LONG), then=Step(send=1000, end="cut"))
     error = await failure(origin, IncompleteRecordingError)
     assert len(origin.requests) == 64
-    assert str(error).startswith("gave up after 64 requests; of the last: the body was cut off (")
+    assert str(error).startswith("gave up after 64 requests that brought little; of the last: the body was cut off (")
+
+
+async def test_connections_that_bring_enough_are_not_counted() -> None:
+    data = NOISE * 8
+    origin = Origin(Version(data), piece=70_000, then=Step(send=OVERLAP + 66_000, end="cut"))
+    assert await read(stream(origin)) == data
+    assert len(origin.requests) > 80
+
+
+async def test_a_busy_server_is_no_bad_connection() -> None:
+    busy = [step for _ in range(40) for step in (Step(send=OVERLAP + 1000, end="cut"), Step(status=429))]
+    origin = Origin(Version(NOISE), *busy)
+    assert await read(stream(origin)) == NOISE
+    assert len(origin.requests) == 81
 
 
 async def test_a_dead_server_is_asked_by_the_policy() -> None:
@@ -225,10 +246,13 @@ async def test_another_beginning_is_a_change(version: Version, first: str | None
 
 async def test_another_etag_over_a_long_prefix_is_a_change_unless_it_was_hashed() -> None:
     cut = Step(send=150_000, end="cut")
-    await failure(Origin(Version(LONG), cut, Step(replace=Version(LONG, '"v2"'))), RecordingChangedError)
-    for etag in ('W/"v1"', None):
-        assert await read(stream(Origin(Version(LONG, etag), cut, Step(replace=Version(LONG, '"v2"'))))) == LONG
-    assert await read(stream(Origin(Version(LONG), cut, Step(ranges=False)))) == LONG
+    unhashed, other = Step(send=150_000, end="cut", accept_ranges="bytes"), Step(replace=Version(LONG, '"v2"'))
+    for second in (other, Step(ranges=False)):
+        await failure(Origin(Version(LONG), unhashed, second), RecordingChangedError)
+        for etag in ETAGS:
+            assert await read(stream(Origin(Version(LONG, etag), cut, second))) == LONG
+    for etag in ETAGS[1:]:
+        assert await read(stream(Origin(Version(LONG, etag), unhashed, other))) == LONG
 
 
 async def test_a_shorter_chunked_body_is_a_change() -> None:
@@ -242,15 +266,24 @@ async def test_a_body_that_outgrows_the_announced_total_is_a_change() -> None:
     await failure(Origin(Version(DATA, None), EARLY_CUT, step), RecordingChangedError)
 
 
-async def test_416_with_what_is_held_is_the_end() -> None:
+@pytest.mark.parametrize("said", [200_000, 199_999, 200_001, 134_465])
+async def test_416_that_contradicts_itself_proves_nothing(said: int) -> None:
     cut = Step(framing="chunked", end="cut")
-    recording = stream(Origin(Version(LONG), cut, Step(status=416, unsatisfied="bytes */200000")))
+    origin = Origin(Version(LONG), cut, Step(status=416, unsatisfied=f"bytes */{said}"))
+    recording = stream(origin)
     assert await read(recording) == LONG
+    assert recording.verified == "length"
+    assert ranges(origin) == [None, "bytes=134464-", None]
+
+
+async def test_416_of_an_empty_recording_is_its_end() -> None:
+    recording = stream(Origin(Version(b""), Step(framing="close"), Step(status=416, unsatisfied="bytes */0")))
+    assert await read(recording) == b""
     assert recording.verified == "length"
 
 
 @pytest.mark.parametrize(
-    ("said", "kind"), [("bytes */199999", RecordingChangedError), (None, APIError), ("bytes 0-1/2", APIError)]
+    ("said", "kind"), [("bytes */134464", RecordingChangedError), (None, APIError), ("bytes 0-1/2", APIError)]
 )
 async def test_416_with_anything_else_is_an_error(said: str | None, kind: type[SyllableError]) -> None:
     cut = Step(framing="chunked", end="cut")
@@ -263,7 +296,7 @@ async def test_416_without_a_range_is_a_refusal() -> None:
     await failure(Origin(Version(DATA), Step(status=416, unsatisfied="bytes */0")), APIError)
 
 
-@pytest.mark.parametrize("status", [401, 403, 404])
+@pytest.mark.parametrize("status", EXPIRED)
 async def test_an_expired_token_is_minted_once(status: int) -> None:
     origin = Origin(Version(DATA), EARLY_CUT, Step(status=status))
     assert await read(stream(origin, mint=True)) == DATA
@@ -298,12 +331,84 @@ async def test_a_mint_is_tried_as_often_as_a_request() -> None:
     assert origin.mints == 4
 
 
+async def test_while_only_minting_fails_the_expired_url_is_not_asked_again() -> None:
+    class Unwilling(Origin):
+        async def mint(self) -> Opener:
+            self.mints += 1
+            raise SyllableConnectionError("refused")
+
+    origin = Unwilling(Version(DATA), Step(expire=True))
+    await failure(origin, SyllableConnectionError, mint=True)
+    assert (len(origin.requests), origin.mints) == (1, 4)  # pyright: ignore[reportUnknownMemberType]
+
+
+PAGES = ["text/html; charset=utf-8", "TEXT/plain", "application/json", "application/problem+json", "application/xml",
+         "application/xhtml+xml", "text/csv"]  # fmt: skip
+
+
+@pytest.mark.parametrize("content_type", PAGES)
+@pytest.mark.parametrize("piece", [1, 1000])
+@pytest.mark.parametrize("body", [b"", b"{}", b"<!doctype html><title>Sign in</title>", "Ü".encode() * 40])
+async def test_a_page_in_place_of_audio_is_refused(content_type: str, piece: int, body: bytes) -> None:
+    for framing in FRAMINGS:
+        step = Step(framing=framing, content_type=content_type)
+        origin = Origin(Version(body, None), step, piece=piece)
+        error = await failure(origin, RecordingError)
+        assert str(error) == "the server sent a page or a text in place of the recording"
+        assert len(origin.requests) == 1
+
+
+@pytest.mark.parametrize("content_type", PAGES)
+@pytest.mark.parametrize("piece", [1, 5, 1000])
+async def test_audio_by_its_first_bytes_is_none(content_type: str, piece: int) -> None:
+    wav = b"RIFF\0\0\0\0WAVE" + DATA
+    cuts = [Step(send=sent, end="cut", content_type=content_type) for sent in (0, 3, 11)]
+    origin = Origin(Version(wav, None), *cuts, piece=piece, content_type=content_type)
+    recording = stream(origin)
+    assert await read(recording) == wav
+    assert (recording.bytes_read, recording.content_type) == (len(wav), content_type)
+    raw = Version(b"\xd5\x55" + DATA)  # what some servers call text/plain because they know no better
+    origin = Origin(raw, content_type=content_type)
+    if content_type == "TEXT/plain":
+        assert await read(stream(origin)) == raw.data
+    else:
+        await failure(origin, RecordingError)
+
+
 async def test_an_encoded_body_is_refused() -> None:
     for steps in ([Step(encoding="gzip")], [EARLY_CUT, Step(encoding="br")]):
         origin = Origin(Version(DATA), *steps)
         await failure(origin, RecordingError)
         assert len(origin.requests) == len(steps)
     assert await read(stream(Origin(Version(DATA), Step(encoding="identity")))) == DATA
+
+
+async def test_pieces_count_when_they_are_given_out() -> None:
+    recording, got = stream(Origin(Version(DATA), EARLY_CUT, then=Step(status=1))), 0
+
+    async def read_pieces() -> None:
+        nonlocal got
+        async for piece in recording.iter_bytes(700):
+            got += len(piece)
+            assert recording.bytes_read == got
+
+    with pytest.raises(IncompleteRecordingError) as caught:
+        await read_pieces()
+    assert (got, recording.bytes_read, caught.value.received) == (700, 700, 700)
+    origin = Origin(Version(LONG), then=Step(send=1000, end="cut"))
+    pieces = stream(origin).iter_bytes(30_000)
+    assert len(await anext(pieces)) == 30_000
+    with pytest.raises(IncompleteRecordingError, match="gave up") as caught:
+        await anext(pieces)
+    assert caught.value.received == 30_000
+
+
+@pytest.mark.parametrize("size", [0, -1, 1.5, True, "1"])
+def test_a_wrong_chunk_size_is_refused_and_nothing_begun(size: Any) -> None:
+    recording = stream(Origin(Version(DATA)))
+    with pytest.raises((ValueError, TypeError), match="chunk_size"):
+        recording.iter_bytes(size)
+    recording.iter_bytes(1)
 
 
 async def test_an_answer_that_is_no_recording_is_refused() -> None:
@@ -349,7 +454,7 @@ async def test_a_closed_end_is_probed_once() -> None:
         (Step(framing="close", ranges=False), 2, "none"),
         (Step(status=503), 2, "none"),
         (Step(status=1), 2, "none"),
-        (Step(status=416, unsatisfied="bytes */4096"), 2, "length"),
+        (Step(status=416, unsatisfied="bytes */4096"), 3, "length"),
         (Step(status=416), 2, "none"),
         (Step(ranges=False), 2, "length"),
     ]:
@@ -374,7 +479,7 @@ async def test_pieces_have_one_size() -> None:
         pieces = [piece async for piece in recording.iter_bytes(1500)]
     assert [len(piece) for piece in pieces] == [1500, 1500, 1096]
     assert b"".join(pieces) == DATA
-    with pytest.raises(ValueError, match="positive"):
+    with pytest.raises(ValueError, match="at least 1"):
         stream(origin).iter_bytes(0)
 
 
@@ -426,9 +531,55 @@ async def test_closing_it_elsewhere_ends_a_read_at_once() -> None:
     reading = asyncio.ensure_future(anext(chunks))
     await asyncio.sleep(0)  # it waits for the second answer
     await recording.aclose()
-    with pytest.raises(RecordingError, match="closed while it was read"):
+    with pytest.raises(ClientClosedError, match="closed while it was read"):
         await reading
-    assert (origin.open_replies, len(origin.requests)) == (0, 2)
+    with pytest.raises(RecordingError, match="is closed"):
+        await anext(chunks)  # whoever closed it knows
+    assert (origin.open_replies, len(origin.requests)) == (0, 1)
+
+
+async def test_a_reader_whose_stream_another_task_closes_gets_no_end() -> None:
+    for step in (Step(send=1000, end="stall"), Step(framing="close", send=1000, end="stall")):
+        origin = Origin(Version(DATA), step)
+        recording, closed = stream(origin), asyncio.Event()
+
+        async def reader(recording: RecordingStream = recording, closed: asyncio.Event = closed) -> bytes:
+            chunks = aiter(recording)
+            first = await anext(chunks)
+            await closed.wait()
+            return first + await anext(chunks)
+
+        async def waiter(recording: RecordingStream = recording) -> bytes:
+            return b"".join([chunk async for chunk in recording])
+
+        reading = asyncio.ensure_future(reader())
+        for _ in range(5):
+            await asyncio.sleep(0)
+        await recording.aclose()
+        closed.set()
+        with pytest.raises(ClientClosedError, match="the recording was closed"):
+            await reading
+        recording = stream(origin := Origin(Version(DATA), step))
+        reading = asyncio.ensure_future(waiter(recording))
+        for _ in range(5):
+            await asyncio.sleep(0)
+        await recording.aclose()
+        with pytest.raises(ClientClosedError, match="while it was read"):
+            await reading
+        assert not reading.cancelled()
+        assert origin.open_replies == 0
+
+
+async def test_a_cancellation_that_comes_with_the_closing_is_not_swallowed() -> None:
+    recording = stream(Origin(Version(DATA), Step(send=1000, end="stall")))
+    chunks = aiter(recording)
+    await anext(chunks)
+    reading = asyncio.ensure_future(anext(chunks))
+    await asyncio.sleep(0)
+    reading.cancel()
+    await recording.aclose()
+    with pytest.raises(asyncio.CancelledError):
+        await reading
 
 
 @pytest.mark.parametrize("turns", range(12))

@@ -9,6 +9,7 @@ import attrs
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from multidict import CIMultiDict
 
 from syllable_async._messages import Framing
 from syllable_async._recordings.resume import (
@@ -19,8 +20,9 @@ from syllable_async._recordings.resume import (
     PrefixCheck,
     RangeRequest,
     TailBuffer,
+    check_total,
     completeness,
-    is_complete_by_416,
+    judge_416,
     next_request,
     smaller_overlap,
     span_of,
@@ -74,7 +76,7 @@ def test_an_overlap_shrinks_until_something_new_fits(compared: int) -> None:
         assert smaller_overlap(OVERLAP, compared) == max(SMALLEST_OVERLAP, compared // 2)
 
 
-ASKED = RangeRequest(held=Delivered(offset=100, total=200, etag='"a"'), start=50, ranged=True)
+ASKED = RangeRequest(delivered=Delivered(offset=100, total=200, etag='"a"'), start=50, ranged=True)
 GOOD = {"Content-Range": "bytes 50-199/200", "Content-Length": "150", "ETag": '"a"'}
 
 
@@ -122,13 +124,13 @@ def test_any_other_part_is_refused(changes: dict[str, str]) -> None:
 
 def test_where_nothing_is_held_any_recording_will_do() -> None:
     assert Delivered() == Delivered(offset=0, total=None, etag=None)
-    asked = RangeRequest(held=Delivered(total=200, etag='"a"'), start=0, ranged=True)
+    asked = RangeRequest(delivered=Delivered(total=200, etag='"a"'), start=0, ranged=True)
     other = {"Content-Range": "bytes 0-98/99", "Content-Length": "99", "ETag": '"b"'}
     assert span_of(asked, Answer(206, other)) == BodySpan(start=0, end=99, total=99, etag='"b"', framing="length")
 
 
 def test_a_part_shorter_than_what_is_held_is_refused() -> None:
-    asked = RangeRequest(held=Delivered(offset=100, etag='"a"'), start=50, ranged=True)
+    asked = RangeRequest(delivered=Delivered(offset=100, etag='"a"'), start=50, ranged=True)
     answer = {"Content-Range": "bytes 50-98/99", "Content-Length": "49", "ETag": '"a"'}
     assert span_of(asked, Answer(206, answer)) is None
 
@@ -145,7 +147,7 @@ def test_all_of_it_starts_at_0(size: int, framing: Framing, etag: str | None) ->
     headers = {"Content-Length": str(size)} | ({} if etag is None else {"ETag": etag})
     total = size if framing == "length" else None
     expected = BodySpan(start=0, end=total, total=total, etag=etag, framing=framing)
-    for asked in (RangeRequest(held=Delivered()), ASKED):
+    for asked in (RangeRequest(delivered=Delivered()), ASKED):
         assert span_of(asked, Answer(200, headers, framing)) == expected
 
 
@@ -165,26 +167,71 @@ def test_an_encoded_body_is_refused(encoding: str, status: int) -> None:
 
 def test_a_part_that_nobody_asked_for() -> None:
     with pytest.raises(RecordingError, match="although all of it"):
-        span_of(RangeRequest(held=Delivered()), Answer(206, GOOD))
+        span_of(RangeRequest(delivered=Delivered()), Answer(206, GOOD))
 
 
-@given(sizes, sizes)
-def test_416_ends_only_where_all_is_held(offset: int, total: int) -> None:
-    headers = {"content-range": f"bytes */{total}"}
-    if offset == total:
-        assert is_complete_by_416(headers, Delivered(offset=offset))
-        assert is_complete_by_416(headers, Delivered(offset=offset, total=total))
+def asked(offset: int, start: int, total: int | None = None) -> RangeRequest:
+    return RangeRequest(delivered=Delivered(offset=offset, total=total, etag='"a"'), start=start, ranged=True)
+
+
+@given(sizes, sizes, sizes)
+def test_416_proves_an_end_only_where_no_byte_could_follow(offset: int, start: int, total: int) -> None:
+    start, headers = min(start, offset), {"content-range": f"bytes */{total}"}
+    if total > start:
+        assert judge_416(headers, asked(offset, start)) == "contradictory"
+    elif total == offset:
+        assert judge_416(headers, asked(offset, start)) == "complete"
+        assert judge_416(headers, asked(offset, start, total)) == "complete"
         with pytest.raises(RecordingChangedError):
-            is_complete_by_416(headers, Delivered(offset=offset, total=total + 1))
+            judge_416(headers, asked(offset, start, total + 1))
     else:
         with pytest.raises(RecordingChangedError, match=f"is {total} bytes long now, {offset} were delivered"):
-            is_complete_by_416(headers, Delivered(offset=offset))
+            judge_416(headers, asked(offset, start))
 
 
 @pytest.mark.parametrize("value", ["", "*/5", "bytes 0-4/5", "bytes */*", "items */5"])
 def test_416_that_says_nothing(value: str) -> None:
-    assert is_complete_by_416({"content-range": value}, Delivered(offset=5)) is False
-    assert is_complete_by_416({}, Delivered(offset=5)) is False
+    assert judge_416({"content-range": value}, asked(5, 0)) == "silent"
+    assert judge_416({}, asked(5, 0)) == "silent"
+
+
+def test_a_total_may_grow_and_not_shrink() -> None:
+    span = BodySpan(start=0, end=9, total=9, etag='"b"', framing="length")
+    for delivered in (Delivered(), Delivered(offset=9), Delivered(offset=5, total=9, etag='"a"')):
+        check_total(delivered, span)
+        check_total(delivered, attrs.evolve(span, total=None))
+    check_total(Delivered(total=10, etag='"a"'), span)  # another recording, said so, and nothing was delivered
+    for delivered in (
+        Delivered(offset=10),
+        Delivered(offset=1, total=10, etag='"a"'),
+        Delivered(total=10, etag='"b"'),
+        Delivered(total=10),
+    ):
+        with pytest.raises(RecordingChangedError, match="is 9 bytes long now, 10 were"):
+            check_total(delivered, span)
+    with pytest.raises(RecordingChangedError, match="10 were announced"):
+        check_total(Delivered(total=10, etag='"a"'), attrs.evolve(span, etag=None))
+
+
+@pytest.mark.parametrize("coding", ["gzip, chunked", "chunked, gzip", "xchunked", "chunked, chunked", "gzip", "x"])
+@pytest.mark.parametrize("status", [200, 206])
+def test_a_transfer_coding_is_refused(coding: str, status: int) -> None:
+    with pytest.raises(RecordingError, match="transfer coding"):
+        span_of(ASKED, Answer(status, {**GOOD, "Transfer-Encoding": coding}, "chunked"))
+    for plain in ("chunked", " Chunked ", "identity"):
+        assert span_of(ASKED, Answer(status, {**GOOD, "Transfer-Encoding": plain}, "chunked")) is not None
+
+
+def test_codings_in_several_lines_are_all_seen() -> None:
+    for name, first, second in [
+        ("Content-Encoding", "identity", "gzip"),
+        ("Content-Encoding", "", "gzip"),
+        ("Transfer-Encoding", "gzip", "chunked"),
+        ("Transfer-Encoding", "chunked", "chunked"),
+    ]:
+        headers = CIMultiDict([(name, first), (name, second)])
+        with pytest.raises(RecordingError, match=r"encoded|coding"):
+            span_of(RangeRequest(delivered=Delivered()), Answer(200, headers))
 
 
 WHOLE = BodySpan(start=0, end=None, total=None, etag=None, framing="chunked")
@@ -276,30 +323,23 @@ def test_a_hash_sees_what_no_tail_remembers(held: bytes, at: int, piece: int) ->
 
 def test_what_nothing_could_prove_is_a_change() -> None:
     tail = held_in_tail(b"56789")
-    held = Delivered(offset=10, total=20, etag='"a"')
-    same = BodySpan(start=0, end=20, total=20, etag='"a"', framing="length")
-    assert compare(PrefixCheck(held, same, tail, None), b"?????56789new", 4) == b"new"
-    for offer in (
-        attrs.evolve(same, etag='"b"'),
-        attrs.evolve(same, etag=None),
-        attrs.evolve(same, total=21, end=21),
-    ):
-        with pytest.raises(RecordingChangedError, match="another ETag or length"):
-            PrefixCheck(held, offer, tail, None)
-    with pytest.raises(RecordingChangedError, match="9 bytes long now"):
-        PrefixCheck(held, attrs.evolve(same, total=9, end=9), tail, b"digest")
-    other = BodySpan(start=5, end=20, total=20, etag='"b"', framing="length")
-    with pytest.raises(RecordingChangedError, match="another ETag or length"):
-        PrefixCheck(held, other, held_in_tail(b"0123456789"), None)
+    delivered = Delivered(offset=10, total=20, etag='"a"')
+    anew = BodySpan(start=0, end=20, total=20, etag='"a"', framing="length")
+    for span in (anew, attrs.evolve(anew, etag='"b"'), attrs.evolve(anew, etag=None)):
+        with pytest.raises(RecordingChangedError, match="cannot be compared"):
+            PrefixCheck(delivered, span, tail, None)
+        digest = hashlib.sha256(b"0123456789").digest()
+        assert compare(PrefixCheck(delivered, span, tail, digest), b"0123456789new", 4) == b"new"
+        assert compare(PrefixCheck(delivered, span, held_in_tail(b"0123456789"), None), b"0123456789new", 4) == b"new"
+    part = attrs.evolve(anew, start=5)
+    assert compare(PrefixCheck(delivered, part, tail, None), b"56789new", 4) == b"new"
 
 
-def test_a_prefix_is_hashed_where_it_is_read_whole_and_no_etag_speaks_for_it() -> None:
-    held, tail = Delivered(offset=10, total=20, etag='"a"'), held_in_tail(b"0123456789")
-    digest = hashlib.sha256(b"0123456789").digest()
-    same = BodySpan(start=0, end=20, total=20, etag='"a"', framing="length")
-    assert PrefixCheck(held, same, tail, None).sha256 is None
-    assert PrefixCheck(held, same, tail, digest).sha256 is not None
-    assert PrefixCheck(held, attrs.evolve(same, etag=None), tail, None).sha256 is not None
-    assert PrefixCheck(held, attrs.evolve(same, start=5), tail, digest).sha256 is None
-    part = PrefixCheck(held, attrs.evolve(same, start=5), tail, digest)
-    assert compare(part, b"56789new", 3) == b"new"
+def test_what_is_read_from_the_start_is_hashed_so_that_a_hash_can_go_on() -> None:
+    delivered, tail = Delivered(offset=10, total=20, etag='"a"'), held_in_tail(b"0123456789")
+    anew = BodySpan(start=0, end=20, total=20, etag='"a"', framing="length")
+    check = PrefixCheck(delivered, anew, tail, None)
+    compare(check, b"0123456789new", 3)
+    assert check.sha256 is not None
+    assert check.sha256.digest() == hashlib.sha256(b"0123456789").digest()
+    assert PrefixCheck(delivered, attrs.evolve(anew, start=5), tail, None).sha256 is None
