@@ -336,11 +336,10 @@ class SessionTranscriptionResponse:
         if start is not None and start.utcoffset() is None:
             raise ValueError("start has no time zone; it must be aware, for example Session.timestamp")
         lines = [(said.timestamp, _line_of_text(said)) for said in self.transcription]
-        if tools:
-            lines += [(used.timestamp, _line_of_action(used)) for used in self.actions]
+        uses = [(used.timestamp, _line_of_action(used)) for used in self.actions]
+        begin = start or min((moment for moment, _ in lines + uses), default=None)
+        lines += uses if tools else []
         lines.sort(key=lambda line: line[0])  # stable: what happened at one moment keeps the server's order
-        moments = [said.timestamp for said in self.transcription] + [used.timestamp for used in self.actions]
-        begin = start or min(moments, default=None)
         return "\n".join([f"{_offset(moment, begin or moment)} {line}" for moment, line in lines])
 
 
@@ -439,26 +438,18 @@ class SessionTimelineResponse:
         _aware(self, "session_start")
 
 
-def _check_text(_: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
+def _check_text(_: object, attribute: attrs.Attribute[Any], value: Any) -> None:
     """Refuse what is no text, or text that UTF-8 cannot carry; the value is not shown."""
+    if value is not None or attribute.default is attrs.NOTHING:
+        _text(attribute.name, value)
+
+
+def _text(name: str, value: object) -> str:
     if not isinstance(value, str):
-        raise TypeError(f"{attribute.name} must be a str, not {type(value).__name__}")
-    if not _is_encodable(value):
-        raise ValueError(f"{attribute.name} must not hold lone surrogates")
-
-
-def _check_optional_text(model: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
-    if value is not None:
-        _check_text(model, attribute, value)
-
-
-def _check_texts(model: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
-    for text in value or ():
-        _check_text(model, attribute, text)
-
-
-def _is_encodable(text: str) -> bool:
-    return not any("\ud800" <= char <= "\udfff" for char in text)
+        raise TypeError(f"{name} must be a str, not {type(value).__name__}")
+    if any("\ud800" <= char <= "\udfff" for char in value):
+        raise ValueError(f"{name} must not hold lone surrogates")
+    return value
 
 
 def _session_number(value: int | str) -> int:
@@ -477,7 +468,7 @@ def _texts(values: Iterable[str] | None) -> tuple[str, ...] | None:
         return None
     if isinstance(values, str | bytes) or not isinstance(values, Iterable):
         raise TypeError(f"issue_categories must be a list of str, not a {type(values).__name__}")
-    return tuple(values)
+    return tuple([_text("issue_categories", value) for value in values])
 
 
 @attrs.frozen(kw_only=True)
@@ -501,10 +492,8 @@ class SessionLabelCreate:
     type: str = attrs.field(validator=_check_text)
     code: str = attrs.field(validator=_check_text)
     user_email: str = attrs.field(validator=_check_text, repr=_hidden)
-    comments: str | None = attrs.field(default=None, validator=_check_optional_text, repr=_hidden)
-    issue_categories: tuple[str, ...] | None = attrs.field(
-        default=None, converter=_texts, validator=_check_texts, repr=_hidden
-    )
+    comments: str | None = attrs.field(default=None, validator=_check_text, repr=_hidden)
+    issue_categories: tuple[str, ...] | None = attrs.field(default=None, converter=_texts, repr=_hidden)
 
 
 @attrs.frozen(kw_only=True)

@@ -97,13 +97,9 @@ CHANGES: list[tuple[Callable[[Path], None], list[str]]] = [
         ],
     ),
     (
-        edit(
-            "session_label_id: int,\n",
-            "session_label_id: str,\n        at: Optional[int] = None,\n",
-            "session_labels.py",
-        ),
+        edit("session_label_id: int,\n", "session_label_id: bool, at: Optional[int] = None,\n", "session_labels.py"),
         [
-            "operation session_labels.get_by_id, parameter session_label_id: str, with us int",
+            "operation session_labels.get_by_id, parameter session_label_id: bool, with us int or str",
             "operation session_labels.get_by_id, parameter at: int is new",
         ],
     ),

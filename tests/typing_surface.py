@@ -47,6 +47,33 @@ async def sessions(client: AsyncSyllableClient) -> None:
     await client.sessions.get_by_id("a", RetryPolicy())  # type: ignore[call-arg] # pyright: ignore[reportCallIssue]
 
 
+async def labels_and_debug(client: AsyncSyllableClient) -> None:
+    assert_type(client.session_labels, api.SessionLabels)
+    assert_type(client.session_debug, api.SessionDebug)
+    label = api.SessionLabelCreate(
+        session_id="824", type="human-rating", code="GOOD", user_email="a", issue_categories=["b"]
+    )
+    assert_type(label.session_id, int)
+    assert_type(label.issue_categories, tuple[str, ...] | None)
+    assert_type(await client.session_labels.create(label), api.SessionLabel)
+    assert_type(await client.session_labels.get_by_id(5), api.SessionLabel)
+    fields = [api.SessionLabelProperties.SESSION_ID_LIST, "code"]
+    page = await client.session_labels.list(search_fields=fields, search_field_values=["824,825", "GOOD"])
+    assert_type(page, api.ListResponseSessionLabel)
+    assert_type(page.items, tuple[api.SessionLabel, ...])
+    data = await client.session_debug.get_by_session_id("824", retries=RetryPolicy())
+    assert_type(data, api.SessionData)
+    assert_type(await client.session_debug.get_by_sid("hedy", "CA1"), api.SessionData)
+    assert_type(data.messages[0].tool_calls, tuple[api.DialogToolCall, ...])
+    assert_type((data.messages[0].role, data.messages[0].dialog.text), tuple[api.DialogRole, str])
+    assert_type(await client.session_debug.get_tool_result(824, "call_1"), api.ToolResultData)
+    await client.session_debug.get_by_session_id(8.5)  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
+    await client.session_labels.create({"session_id": 1})  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
+    api.SessionLabelCreate(session_id=1)  # type: ignore[call-arg] # pyright: ignore[reportCallIssue]
+    transcript = await client.sessions.get_transcript("a")
+    assert_type(transcript.to_text(start=data.messages[0].timestamp, tools=True), str)
+
+
 async def walks(client: AsyncSyllableClient, start: datetime, end: datetime) -> None:
     pager = client.sessions.list(
         order_by=api.SessionProperties.TIMESTAMP, order_by_direction="asc", fields=["source"], start_datetime=start

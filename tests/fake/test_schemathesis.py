@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from syllable_async.testing import FakeSyllable
-from tests.fake.vendor_document import STREAM, document
+from tests.fake.vendor_document import LABELS, STREAM, document
 
 SHARED = Path(__file__).parents[3] / "shared" / "wire" / "openapi-sessions.json"
 schemathesis: Any = import_module("schemathesis")  # half of its types are unknown to type checkers
@@ -81,8 +81,8 @@ class Judge:
     def send(self, case: Any, *, known: bool) -> None:
         if known:
             case.path_parameters.update({name: SEEDED[name] for name in case.path_parameters})
-            if isinstance(case.body, dict):
-                case.body["session_id"] = SEEDED["session_id"]  # pyright: ignore[reportUnknownMemberType]
+            if case.path == f"{LABELS}/" and case.method == "POST":
+                case.body["session_id"] = SEEDED["session_id"]
         if known and case.path == STREAM:
             case.query["token"] = self._token
         headers = {"Syllable-API-Key": self._server.api_key}

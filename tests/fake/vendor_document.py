@@ -88,7 +88,7 @@ def _parameter(name: str, place: str, schema: Schema) -> Schema:
 
 def _segments(path: str) -> list[Schema]:
     """What stands in a path; ids are numbers but for sessions."""
-    numbers = set() if path.startswith(ROOT) else {"session_id", "session_label_id"}  # pyright: ignore[reportUnknownVariableType]
+    numbers: set[str] = set() if path.startswith(f"{ROOT}/") else {"session_id", "session_label_id"}
     names = re.findall(r"{(\w+)}", path)
     return [_parameter(name, "path", {"type": "integer" if name in numbers else "string"}) for name in names]
 

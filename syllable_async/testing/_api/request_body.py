@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, cast
 
 from .query_params import BadQueryError, QueryReader, UnprocessableError
 from .routes import Call
@@ -26,33 +26,28 @@ def read_label(call: Call) -> dict[str, Any]:
         found["comments"] = _string(reader, ["comments"], fields["comments"])
     if "issue_categories" in fields:
         found["issue_categories"] = _strings(reader, "issue_categories", fields["issue_categories"])
-    _raise(reader)
-    return found
-
-
-def _raise(reader: QueryReader) -> None:
     if reader.errors:
         raise UnprocessableError(reader.errors)
+    return found
 
 
 def _read_object(reader: QueryReader, call: Call) -> dict[str, Any]:
     if not call.body:
         reader.add_error("missing", [], "Field required", None)
-        _raise(reader)
+        raise UnprocessableError(reader.errors)
     is_json = (call.content_type or "").partition(";")[0].strip().lower() == "application/json"
     try:
         document: Any = json.loads(call.body) if is_json else call.body.decode(errors="replace")
         json.dumps(document, ensure_ascii=False, allow_nan=False).encode()  # what is wrong is sent back
     except json.JSONDecodeError as refusal:
         reader.add_error("json_invalid", [refusal.pos], "JSON decode error", {}, error=refusal.msg)
-        _raise(reader)
+        raise UnprocessableError(reader.errors) from None
     except (ValueError, RecursionError):
         raise BadQueryError("There was an error parsing the body") from None
-    if not isinstance(document, dict):  # pyright: ignore[reportPossiblyUnboundVariable]
-        reader.add_error("model_attributes_type", [], _NOT_AN_OBJECT, document)  # pyright: ignore[reportPossiblyUnboundVariable]
-        _raise(reader)
-    fields: dict[str, Any] = document  # pyright: ignore[reportPossiblyUnboundVariable, reportUnknownVariableType]
-    return fields
+    if not isinstance(document, dict):
+        reader.add_error("model_attributes_type", [], _NOT_AN_OBJECT, document)
+        raise UnprocessableError(reader.errors)
+    return cast("dict[str, Any]", document)
 
 
 def _integer(reader: QueryReader, loc: list[str | int], value: Any) -> int:
@@ -76,8 +71,7 @@ def _string(reader: QueryReader, loc: list[str | int], value: Any) -> str:
 def _strings(reader: QueryReader, name: str, value: Any) -> list[str] | None:
     if value is None:
         return None
-    if not isinstance(value, list):
+    if not issubclass(type(value), list):  # isinstance would make its items unknown to pyright
         reader.add_error("list_type", [name], "Input should be a valid list", value)
         return None
-    items: list[Any] = value  # pyright: ignore[reportUnknownVariableType]
-    return [_string(reader, [name, number], item) for number, item in enumerate(items)]
+    return [_string(reader, [name, number], item) for number, item in enumerate(value)]
