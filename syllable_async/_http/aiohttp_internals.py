@@ -93,8 +93,12 @@ class IdleGuardProtocol(ResponseHandler):
     def data_received(self, data: bytes) -> None:
         if self.idle and data:  # aiohttp itself calls this with nothing, to go on with what it holds
             self.abort()
-        else:
-            super().data_received(data)
+            return
+        super().data_received(data)
+        # Bytes behind the response that has just ended make aiohttp close the connection, which a TLS peer that does
+        # not answer would keep open for 30 s; closed twice, asyncio could no longer abort it.
+        if self.idle and not self.is_connected():
+            self.abort()
 
 
 class IdleCheckConnector(aiohttp.TCPConnector):

@@ -79,16 +79,18 @@ class ResponseBody:
         if decompressor is None:
             self._decompressed = True
             return await self.read_json(limit)
-        body = bytearray()
+        pieces: list[bytes] = []  # a bytearray that grows is copied, and needs twice its size for a moment
+        size = 0
         while chunk := await self.read():
             for piece in decompressor.feed(chunk):
-                body += piece
-                if self._is_too_large(len(body), limit):
+                pieces.append(piece)
+                size += len(piece)
+                if self._is_too_large(size, limit):
                     return None
-        if body and not decompressor.finished:
+        if size and not decompressor.finished:
             # The framing is complete, so it was cut before it was sent: asking again brings the same.
             raise ResponseValidationError("response", "$", "its compressed data has no end")
-        return bytes(body)
+        return b"".join(pieces)
 
     def _is_too_large(self, size: int, limit: int) -> bool:
         if size <= limit and not self._is_decompression_bomb(size):
