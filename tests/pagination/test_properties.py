@@ -104,7 +104,9 @@ def test_the_same_stories_find_what_a_naive_walker_loses_and_doubles() -> None:
     for number in range(300):
         lost, doubled, _ = outcome(drawn(Random(number), faults=False), naive)
         found.update(lost_in_random=bool(lost), doubled_in_random=bool(doubled))
-    assert min(found[name] for name in ("lost", "doubled", "lost_in_random", "doubled_in_random")) >= 5, found
+    # What hypothesis draws changes with the modules that are loaded; the seeded stories are always the same.
+    assert min(found["lost"], found["doubled"]) >= 1, found
+    assert min(found["lost_in_random"], found["doubled_in_random"]) >= 50, found
 
 
 @attrs.frozen
