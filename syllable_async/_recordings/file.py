@@ -17,7 +17,7 @@ from concurrent.futures import CancelledError, Future
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Literal, Self, TypeVar, get_args
+from typing import Literal, Self, TypeVar, cast, get_args
 
 import attrs
 
@@ -100,7 +100,7 @@ class Place:
         """
         if (path is None) == (directory is None):
             raise ValueError("save needs either a path or a directory")
-        given = os.fspath(path if directory is None else directory)  # type: ignore[arg-type]
+        given = os.fspath(cast("str", path if directory is None else directory))
         if not isinstance(given, str):
             raise TypeError("a place to save in must be a str or a path of str")
         if not given or "\0" in given:
@@ -296,7 +296,10 @@ def _skipped(target: Path) -> SavedRecording:
 
 
 class _PartNames:
-    """The names that part files of one target have: `<name>.part`, `<name>.1.part` and so on."""
+    """The names that part files of one target have: `<name>.syllable.part`, `<name>.syllable.1.part` and so on.
+
+    A plain `<name>.part` can be another program's.
+    """
 
     def __init__(self, directory: Path, name: str) -> None:
         if len(os.fsencode(name)) > 200:  # file systems allow 255 bytes
@@ -304,7 +307,7 @@ class _PartNames:
         self._stem = directory / name
 
     def __getitem__(self, number: int) -> Path:
-        return self._stem.with_name(f"{self._stem.name}{f'.{number}' if number else ''}.part")
+        return self._stem.with_name(f"{self._stem.name}.syllable{f'.{number}' if number else ''}.part")
 
 
 def _create_locked(names: _PartNames) -> tuple[int, Path]:
@@ -336,7 +339,7 @@ def _remove_if_abandoned(part: Path) -> bool:
     except OSError as error:
         return error.errno not in {errno.ENOENT, errno.ENAMETOOLONG} and os.path.lexists(part)
     try:
-        if _lock(fd) is True and _is_at(fd, part):
+        if stat.S_ISREG(os.fstat(fd).st_mode) and _lock(fd) is True and _is_at(fd, part):
             with suppress(OSError):
                 part.unlink()
     finally:
