@@ -15,6 +15,7 @@ import stat
 from collections import deque
 from concurrent.futures import CancelledError, Future
 from contextlib import suppress
+from itertools import count
 from pathlib import Path
 from types import TracebackType
 from typing import Literal, Self, TypeVar, cast, get_args
@@ -43,6 +44,8 @@ MAX_PENDING_BLOCKS = 3
 """Blocks that may wait for a thread, so that memory stays small and the socket busy."""
 SYNC_INTERVAL = 32 * 2**20
 """Bytes after which the disk is told to begin, so that the last fsync finds little left."""
+MAX_PART_FILES = 10_000
+"""Of one name, held by as many tasks or processes at once."""
 MAX_SAME_NAME = 8
 """Part files of one name that are looked for; more only where so many tasks save under one name at once."""
 
@@ -173,7 +176,7 @@ class PartFile:
 
     def _try_link(self, part: Path) -> None:
         names = self._part_names()  # so that a second name that is left behind is found as abandoned, too
-        other = next(name for name in map(names.__getitem__, range(10_000)) if not os.path.lexists(name))
+        other = next(name for name in map(names.__getitem__, count()) if not os.path.lexists(name))
         try:
             os.link(part, other)
         except FileExistsError:  # somebody took the name in this moment: then there are hard links
@@ -312,7 +315,7 @@ class _PartNames:
 
 def _create_locked(names: _PartNames) -> tuple[int, Path]:
     """A new part file, open and locked: the first name that nobody holds."""
-    for number in range(10_000):
+    for number in range(MAX_PART_FILES):
         try:
             fd = os.open(names[number], _FLAGS | os.O_CREAT | os.O_EXCL, 0o600)
         except FileExistsError:

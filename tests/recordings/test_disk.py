@@ -226,6 +226,41 @@ async def test_many_tasks_save_under_one_name(tmp_path: Path) -> None:
     assert files(tmp_path) == ["x", "y", "z"]
 
 
+async def test_names_that_are_taken_again_and_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another process looks for abandoned files, and takes or holds each new one before it is locked."""
+    real, taken = fcntl.flock, 0
+
+    def flock(fd: int, operation: int) -> None:
+        nonlocal taken
+        taken += 1
+        if taken == 1:
+            raise BlockingIOError(errno.EAGAIN, "held")
+        if taken == 2:
+            Path(f"/proc/self/fd/{fd}").readlink().unlink()
+        real(fd, operation)
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    assert (await stream(Origin(Version(DATA))).save(tmp_path / "x")).path.read_bytes() == DATA
+    assert taken > 3
+    monkeypatch.setattr(fcntl, "flock", real)
+    for name in files(tmp_path):
+        (tmp_path / name).unlink()
+    link = os.link
+    monkeypatch.setattr(os, "link", lambda *names: (link(*names), link(*names)))  # the second finds the name taken
+    with pytest.raises(FileExistsError):
+        await stream(Origin(Version(DATA))).save(tmp_path / "y")
+
+
+async def test_a_name_that_can_never_be_had(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def flock(*_: object) -> None:
+        raise BlockingIOError(errno.EAGAIN, "held")
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    monkeypatch.setattr(file_module, "MAX_PART_FILES", 5)
+    with pytest.raises(FileExistsError, match="too many part files"):
+        await stream(Origin(Version(DATA))).save(tmp_path / "x")
+
+
 async def test_long_names(tmp_path: Path) -> None:
     for name in ("x" * 250, "ü" * 120):
         assert (await stream(Origin(Version(DATA))).save(tmp_path / name)).path.read_bytes() == DATA
@@ -328,7 +363,7 @@ def kill_at_random(place: Path, chance: random.Random, *arguments: str) -> str:
     return said
 
 
-@pytest.mark.parametrize("kills", [4, pytest.param(200, marks=pytest.mark.long)])
+@pytest.mark.parametrize("kills", [4, pytest.param(100, marks=pytest.mark.long)])
 def test_killed_anywhere_the_names_hold_whole_recordings(
     tmp_path: Path, kills: int, counted: Callable[[str, int], None]
 ) -> None:
