@@ -312,6 +312,46 @@ async def test_closed_while_it_reads_or_after_something_failed(tmp_path: Path) -
     assert asyncio.all_tasks() == tasks
 
 
+async def test_cancelled_twice_it_still_waits_for_what_is_in_work(tmp_path: Path) -> None:
+    archive, ended = Archive(1), asyncio.Event()
+
+    async def slow(session_id: str) -> Sequence[RecordingStream]:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await asyncio.sleep(0.01)
+            ended.set()
+        return ()
+
+    archive.open_recordings = slow  # type: ignore[method-assign]
+
+    class Bare:
+        """An async iterable whose iterator cannot be closed."""
+
+        def __aiter__(self) -> AsyncIterator[int]:
+            class Walk:
+                async def __anext__(self) -> int:
+                    return 0
+
+                def __aiter__(self) -> Any:
+                    return self
+
+            return Walk()
+
+    iterator = archive.download(Bare(), tmp_path, parallel=1)
+    reading = asyncio.ensure_future(anext(iterator))
+    for _ in range(10):
+        await asyncio.sleep(0.001)
+    for _ in range(2):
+        reading.cancel()
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+    with pytest.raises(asyncio.CancelledError):
+        await reading
+    assert ended.is_set()
+    await iterator.aclose()
+
+
 async def test_what_progress_raises_is_no_outcome(tmp_path: Path) -> None:
     broken = BrokenPipeError("whoever watched is gone")
 

@@ -113,6 +113,11 @@ async def test_hard_links_that_are_missing_are_found_out_before_anything_is_aske
     def link(*_: object) -> None:
         raise OSError(errno.EPERM, os.strerror(errno.EPERM))
 
+    saved = await stream(Origin(Version(DATA, None), Step(framing="close"))).save(
+        tmp_path / "w", if_exists="replace", require_verified=False
+    )
+    assert (saved.verified, files(tmp_path)) == ("none", ["w"])
+    saved.path.unlink()
     monkeypatch.setattr(os, "link", link)
     recording = stream(origin := Origin(Version(DATA)))
     for if_exists in ("fail", "skip"):
