@@ -251,7 +251,12 @@ async def test_names_that_are_taken_again_and_again(tmp_path: Path, monkeypatch:
     for name in files(tmp_path):
         (tmp_path / name).unlink()
     link = os.link
-    monkeypatch.setattr(os, "link", lambda *names: (link(*names), link(*names)))  # the second finds the name taken
+
+    def taken_meanwhile(source: Path, target: Path) -> None:
+        link(source, target)
+        link(source, target)
+
+    monkeypatch.setattr(os, "link", taken_meanwhile)
     with pytest.raises(FileExistsError):
         await stream(Origin(Version(DATA))).save(tmp_path / "y")
 
