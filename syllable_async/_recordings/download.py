@@ -126,13 +126,14 @@ class ResumableDownload:
     def _position(self) -> int:
         if self._prefix_check is not None:
             return self._prefix_check.position
-        return self.offset + len(self._head or b"")
+        return self.offset if self._head is None else self.offset + len(self._head)
 
     async def _connect(self) -> None:
         ranged = self._ranged and (self.offset > 0 or self._end_unproven)
         request = resume.next_request(self._delivered, self._overlap, ranged=ranged)
         self._response = response = await self._request(request)
-        self._refuse_if_closed()
+        if self.closed:
+            raise _closed_error()
         # A 416 has said what it had to say.
         if response is None:
             return
@@ -233,15 +234,12 @@ class ResumableDownload:
         except SyllableConnectionError as error:
             failure = error
         # What we ended ourselves is neither a cut nor an end, however the body looks.
-        self._refuse_if_closed()
+        if self.closed:
+            raise _closed_error()
         if failure is not None:
             await self._abandon_connection(failure.reason)
             raise failure
         return chunk
-
-    def _refuse_if_closed(self) -> None:
-        if self.closed:
-            raise ClientClosedError("the recording was closed while it was read")
 
     def _accept_chunk(self, chunk: bytes) -> bytes:
         """What is new in a chunk; it counts as delivered from here on."""
@@ -328,6 +326,10 @@ class ResumableDownload:
             self._overlap = resume.smaller_overlap(self._overlap, self._prefix_check.compared)
         self._prefix_check = None
         await self.release()
+
+
+def _closed_error() -> ClientClosedError:
+    return ClientClosedError("the recording was closed while it was read")
 
 
 def _will_resume(headers: Mapping[str, str]) -> bool:

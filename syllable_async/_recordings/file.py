@@ -15,9 +15,10 @@ import stat
 from collections import deque
 from concurrent.futures import CancelledError, Future
 from contextlib import suppress
+from itertools import count
 from pathlib import Path
 from types import TracebackType
-from typing import Literal, Self, TypeVar, get_args
+from typing import Literal, Self, TypeVar, cast, get_args
 
 import attrs
 
@@ -43,6 +44,8 @@ MAX_PENDING_BLOCKS = 3
 """Blocks that may wait for a thread, so that memory stays small and the socket busy."""
 SYNC_INTERVAL = 32 * 2**20
 """Bytes after which the disk is told to begin, so that the last fsync finds little left."""
+MAX_PART_FILES = 10_000
+"""Of one name, held by as many tasks or processes at once."""
 MAX_SAME_NAME = 8
 """Part files of one name that are looked for; more only where so many tasks save under one name at once."""
 
@@ -100,7 +103,7 @@ class Place:
         """
         if (path is None) == (directory is None):
             raise ValueError("save needs either a path or a directory")
-        given = os.fspath(path if directory is None else directory)  # type: ignore[arg-type]
+        given = os.fspath(cast("str", path if directory is None else directory))
         if not isinstance(given, str):
             raise TypeError("a place to save in must be a str or a path of str")
         if not given or "\0" in given:
@@ -173,7 +176,7 @@ class PartFile:
 
     def _try_link(self, part: Path) -> None:
         names = self._part_names()  # so that a second name that is left behind is found as abandoned, too
-        other = next(name for name in map(names.__getitem__, range(10_000)) if not os.path.lexists(name))
+        other = next(name for name in map(names.__getitem__, count()) if not os.path.lexists(name))
         try:
             os.link(part, other)
         except FileExistsError:  # somebody took the name in this moment: then there are hard links
@@ -296,7 +299,10 @@ def _skipped(target: Path) -> SavedRecording:
 
 
 class _PartNames:
-    """The names that part files of one target have: `<name>.part`, `<name>.1.part` and so on."""
+    """The names that part files of one target have: `<name>.syllable.part`, `<name>.syllable.1.part` and so on.
+
+    A plain `<name>.part` can be another program's.
+    """
 
     def __init__(self, directory: Path, name: str) -> None:
         if len(os.fsencode(name)) > 200:  # file systems allow 255 bytes
@@ -304,12 +310,12 @@ class _PartNames:
         self._stem = directory / name
 
     def __getitem__(self, number: int) -> Path:
-        return self._stem.with_name(f"{self._stem.name}{f'.{number}' if number else ''}.part")
+        return self._stem.with_name(f"{self._stem.name}.syllable{f'.{number}' if number else ''}.part")
 
 
 def _create_locked(names: _PartNames) -> tuple[int, Path]:
     """A new part file, open and locked: the first name that nobody holds."""
-    for number in range(10_000):
+    for number in range(MAX_PART_FILES):
         try:
             fd = os.open(names[number], _FLAGS | os.O_CREAT | os.O_EXCL, 0o600)
         except FileExistsError:
@@ -336,7 +342,7 @@ def _remove_if_abandoned(part: Path) -> bool:
     except OSError as error:
         return error.errno not in {errno.ENOENT, errno.ENAMETOOLONG} and os.path.lexists(part)
     try:
-        if _lock(fd) is True and _is_at(fd, part):
+        if stat.S_ISREG(os.fstat(fd).st_mode) and _lock(fd) is True and _is_at(fd, part):
             with suppress(OSError):
                 part.unlink()
     finally:

@@ -1,4 +1,4 @@
-"""When a recording that still comes comes too slowly."""
+"""Stall detection: raise where the server sends nothing for `timeout` seconds, or under 1 KiB/s for a minute."""
 
 from __future__ import annotations
 
@@ -28,23 +28,25 @@ class StallDetector:
         self._received = 0
         self._alarm.disarm()
 
-    async def read(self, reply: StreamedResponse) -> bytes:
-        """The next bytes of a reply, or `SyllableTimeoutError` if none or too few came."""
+    async def read(self, response: StreamedResponse) -> bytes:
+        """The next bytes of a response, or `SyllableTimeoutError` if none or too few came."""
         if self._timeout is None:
-            return await reply.read()
+            return await response.read()
         began = self._clock.monotonic()
         alarm = self._alarm
         task, cancelling = alarm.arm(self._timeout)
         chunk = b""
         try:
-            chunk = await reply.read()
+            chunk = await response.read()
         except asyncio.CancelledError:
+            # As in `asyncio.timeout`: a cancellation that somebody else asked for meanwhile is theirs, and passes.
             if not alarm.expired or task.uncancel() > cancelling:
                 raise
         finally:
             alarm.task = None
         if alarm.expired:
             raise SyllableTimeoutError("timeout", self._timeout)
+        # Only the wait for the server counts, so a slow reader is no slow line.
         self._waited += self._clock.monotonic() - began
         self._received += len(chunk)
         if chunk and self._waited >= RATE_WINDOW:

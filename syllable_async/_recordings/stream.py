@@ -7,7 +7,7 @@ import inspect
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from types import TracebackType
-from typing import Any, Protocol, Self, TypeVar, cast
+from typing import Any, Protocol, Self, TypeVar
 
 from .._timing import Clock
 from .._validators import positive_int
@@ -225,8 +225,11 @@ class RecordingStream:
 
     async def _exclusively(self, attempt: Callable[[], Awaitable[T]]) -> T:
         """Run under the retry policy; whatever it ends with, nothing stays open and nothing can be read after it."""
-        self._reader = self._enter()
-        cancelling, failure = self._reader.cancelling(), None
+        if self._reader is not None or self._source.closed:
+            raise self._refusal()
+        task: Any = asyncio.current_task()  # never None inside a coroutine
+        self._reader = task
+        cancelling, failure = task.cancelling(), None
         try:
             return await self._with_retries(attempt)
         except SyllableConnectionError as error:
@@ -237,7 +240,7 @@ class RecordingStream:
             self._tell_end(error)
             await self.aclose()
             # As in `asyncio.timeout`: a cancellation that somebody else asked for meanwhile is theirs, and passes.
-            if not self._reader_interrupted or self._reader.uncancel() > cancelling:
+            if not self._reader_interrupted or task.uncancel() > cancelling:
                 raise
         except BaseException as error:
             self._tell_end(error)
@@ -253,17 +256,14 @@ class RecordingStream:
             raise failure
         raise self._incomplete(f"the recording was cut off: {failure.reason}") from failure
 
-    def _enter(self) -> asyncio.Task[Any]:
-        """The running task, which may read now."""
-        task = cast("asyncio.Task[Any]", asyncio.current_task())
+    def _refusal(self) -> SyllableError:
+        """Why the running task may not read."""
         if self._reader is not None:
-            raise RecordingError("the recording is read by another task")
-        if not self._source.closed:
-            return task
+            return RecordingError("the recording is read by another task")
         # Whoever reads on after closing it, or after an error, made a mistake; whom another task closed it for did not.
-        if self._closed_by is task:
-            raise RecordingError("the recording is closed")
-        raise ClientClosedError("the recording was closed")
+        if self._closed_by is asyncio.current_task():
+            return RecordingError("the recording is closed")
+        return ClientClosedError("the recording was closed")
 
     async def _with_retries(self, attempt: Callable[[], Awaitable[T]]) -> T:
         """By the policy; but while a connection lasts, chunks cost no policy, and no pause of others holds them up."""

@@ -117,8 +117,16 @@ def everything() -> list[Job]:
         Job(
             title="recording, 256 MiB: save (floor: curl, sync)",
             works={name: Work("save", 256) for name in ("floor", "ours", "vendor")},
-            goals=[Goal("floor", "ours", "wall", at_least=0.85)],
+            goals=[Goal("floor", "ours", "wall", at_least=0.9)],
             rounds=5,
+        ),
+        Job(
+            title="1,000 recordings of 1 MiB (floor: xargs -P 8 curl, sync)",
+            works={name: Work("download", 1000) for name in ("floor", "ours")},
+            goals=[Goal("floor", "ours", "wall", at_least=0.85)],
+            generations=3,
+            rounds=1,
+            cold=True,
         ),
         memory("memory: save 1 GiB", Work("save", LARGEST // MIB), 16),
         memory("memory: walk 1,000,000 sessions", Work("walk", ROWS // 1000, {"limit": 1000, "prefetch": 0}), 30),

@@ -22,7 +22,7 @@ MIB = 2**20
 LARGEST = 1024 * MIB
 ROWS = 1_000_000
 """Sessions that the list says are there."""
-_REQUEST = re.compile(rb"GET (?:/after/(\d+))?/api/v1/sessions/([^ ?]*)(?:\?([^ ]*))? HTTP/1\.1\r\n", re.ASCII)
+_REQUEST = re.compile(rb"(?:GET|POST) (?:/after/(\d+))?/api/v1/sessions/([^ ?]*)(?:\?([^ ]*))? HTTP/1\.1\r\n", re.ASCII)
 _NUMBER = re.compile(rb"\b(page|limit|token)=(\d+)", re.ASCII)
 
 
@@ -120,7 +120,12 @@ class Connection(asyncio.Protocol):
             return
         late, path, query = asked.groups()
         numbers = {name: int(number) for name, number in _NUMBER.findall(query or b"")}
-        if path == b"recording/stream":
+        if path.startswith(b"recording/") and path != b"recording/stream":
+            # One recording of as many bytes as the session's id says before its dash.
+            size = path.removeprefix(b"recording/").partition(b"-")[0].decode()
+            url = f"http://api.example/api/v1/sessions/recording/stream?token={size}"
+            self._transport.write(_json(_encode({"session_id": "s", "recordings": [url]})))
+        elif path == b"recording/stream":
             self._stream(numbers[b"token"])
         elif late:
             loop = asyncio.get_running_loop()
@@ -129,8 +134,11 @@ class Connection(asyncio.Protocol):
             self._transport.write(_answer(path, numbers))
 
     def _stream(self, size: int) -> None:
-        """A recording of as many bytes as the token says, with a strong ETag, by sendfile."""
-        head = b'HTTP/1.1 200 OK\r\nContent-Type: application/octet-stream\r\nETag: "1"\r\nContent-Length: %d\r\n\r\n'
+        """A recording of as many bytes as the token says, with a strong ETag and ranges promised, by sendfile."""
+        head = (
+            b"HTTP/1.1 200 OK\r\nContent-Type: application/octet-stream\r\n"
+            b'ETag: "1"\r\nAccept-Ranges: bytes\r\nContent-Length: %d\r\n\r\n'
+        )
         self._transport.write(head % size)
         task = asyncio.create_task(self._send(size))
         self._sending.add(task)

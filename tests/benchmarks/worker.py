@@ -91,6 +91,12 @@ async def save(who: Contestant, *, count: int) -> None:
         assert await who.save(count * MIB, Path(folder, "recording")) == count * MIB
 
 
+async def download(who: Any, *, count: int) -> None:
+    """So many recordings of 1 MiB, into a folder."""
+    with tempfile.TemporaryDirectory() as folder:
+        assert await who.download(MIB, count, Path(folder)) == count * MIB
+
+
 WORK: dict[str, Callable[..., Awaitable[None]]] = {
     "pages": pages,
     "sessions": sessions,
@@ -99,6 +105,7 @@ WORK: dict[str, Callable[..., Awaitable[None]]] = {
     "engine": engine,
     "iterate": iterate,
     "save": save,
+    "download": download,
 }
 
 

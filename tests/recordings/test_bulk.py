@@ -251,6 +251,107 @@ async def test_an_async_generator_that_was_cancelled_is_no_end(tmp_path: Path) -
         await anext(iterator)
 
 
+async def test_closed_while_it_reads_or_after_something_failed(tmp_path: Path) -> None:
+    class Walk:
+        """Fails once it is cancelled, or ends, or has one more: whatever happens in the last moment."""
+
+        def __init__(self, last: object) -> None:
+            self.last, self.closed = last, False
+
+        def __aiter__(self) -> Walk:
+            return self
+
+        async def __anext__(self) -> object:
+            try:
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                if isinstance(self.last, BaseException):
+                    raise self.last from None
+            return self.last
+
+        async def aclose(self) -> None:
+            self.closed = True
+
+    archive, outcomes = Archive(1), list[DownloadOutcome]()
+    for last, then in ((SyllableConnectionError("refused"), SyllableConnectionError), (0, None)):
+        iterator = archive.download(Walk(last), tmp_path)
+        assert await cancelled_at(take_all(iterator, outcomes), 2)
+        if then is None:
+            outcomes.append(await anext(iterator))
+        else:
+            with pytest.raises(then):
+                await anext(iterator)
+        await iterator.aclose()
+    assert [outcome.status for outcome in outcomes] == ["saved"]
+
+    class Sessions:
+        def __init__(self) -> None:
+            self.walk = Walk(0)
+
+        def __aiter__(self) -> Walk:
+            return self.walk
+
+    sessions = Sessions()
+    async with archive.download(sessions, tmp_path) as download:
+        pass
+    assert sessions.walk.closed, "an iterator of ours is closed with the download"
+    await download.aclose()
+    forgotten = archive.download(Walk(0), tmp_path)
+    reading = asyncio.ensure_future(anext(forgotten))
+    for _ in range(3):
+        await asyncio.sleep(0.001)
+    reading.cancel()
+    await asyncio.wait([reading])
+    tasks = asyncio.all_tasks()
+    forgotten = archive.download([0], tmp_path, if_exists="replace")
+    forgotten._waiting.append(0)
+    forgotten._start()
+    del forgotten
+    await asyncio.sleep(0)
+    await asyncio.sleep(0.05)
+    assert asyncio.all_tasks() == tasks
+
+
+async def test_cancelled_twice_it_still_waits_for_what_is_in_work(tmp_path: Path) -> None:
+    archive, ended = Archive(1), asyncio.Event()
+
+    async def slow(session_id: str) -> Sequence[RecordingStream]:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await asyncio.sleep(0.01)
+            ended.set()
+        return ()
+
+    archive.open_recordings = slow  # type: ignore[method-assign]
+
+    class Bare:
+        """An async iterable whose iterator cannot be closed."""
+
+        def __aiter__(self) -> AsyncIterator[int]:
+            class Walk:
+                async def __anext__(self) -> int:
+                    return 0
+
+                def __aiter__(self) -> Any:
+                    return self
+
+            return Walk()
+
+    iterator = archive.download(Bare(), tmp_path, parallel=1)
+    reading = asyncio.ensure_future(anext(iterator))
+    for _ in range(10):
+        await asyncio.sleep(0.001)
+    for _ in range(2):
+        reading.cancel()
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+    with pytest.raises(asyncio.CancelledError):
+        await reading
+    assert ended.is_set()
+    await iterator.aclose()
+
+
 async def test_what_progress_raises_is_no_outcome(tmp_path: Path) -> None:
     broken = BrokenPipeError("whoever watched is gone")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -12,6 +12,8 @@ from syllable_async import RecordingStream
 from syllable_async._messages import Framing
 from syllable_async._recordings.download import Opener
 from syllable_async._recordings.resume import OVERLAP
+from syllable_async._recordings.stall import StallDetector
+from syllable_async._timing import SYSTEM_CLOCK
 from syllable_async.errors import (
     APIError,
     ClientClosedError,
@@ -568,6 +570,25 @@ async def test_a_reader_whose_stream_another_task_closes_gets_no_end() -> None:
             await reading
         assert not reading.cancelled()
         assert origin.open_replies == 0
+
+
+@pytest.mark.parametrize("framing", FRAMINGS)
+async def test_what_we_ended_ourselves_is_neither_an_end_nor_a_cut(framing: Framing) -> None:
+    """However the body looks then, and where nobody was cancelled."""
+
+    recording = stream(Origin(Version(DATA, None), Step(framing=framing, end="fin", send=1000)))
+    async with recording:
+        source = recording._source
+
+        class Closed:
+            async def read(self, response: object) -> bytes:
+                source.closed = True
+                return b""
+
+        source._stall = cast("StallDetector", Closed())
+        with pytest.raises(ClientClosedError, match="while it was read"):
+            await source.read()
+        source._stall = StallDetector(None, SYSTEM_CLOCK)
 
 
 async def test_a_cancellation_that_comes_with_the_closing_is_not_swallowed() -> None:

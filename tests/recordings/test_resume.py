@@ -115,6 +115,7 @@ def test_the_part_that_was_asked_for_is_taken() -> None:
         ]
     ]
     + [{"Content-Length": "149"}, {"Content-Length": "151"}]
+    + [{"Content-Range": f"bytes {start}-199/200", "Content-Length": f"{200 - start}"} for start in (0, 49, 51)]
     + [{"Content-Range": f"bytes 50-{last}/200", "Content-Length": f"{last - 49}"} for last in (200, 201)]
     + [{"ETag": '"b"'}, {"ETag": 'W/"a"'}, {"ETag": ""}, {"Content-Type": "multipart/byteranges; boundary=x"}],
 )
