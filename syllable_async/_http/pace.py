@@ -48,12 +48,13 @@ class Pace:
         self._clock = clock
         self._step = step
         self._next_at = 0.0
-        self.paused_until = 0.0
-        self.accepted_at = 0.0
+        self.paused_until: float = 0.0
+        self.accepted_at: float = 0.0
         """When the server last accepted something."""
-        self.empty_rounds = 0
+        self.empty_rounds: int = 0
         """Events in a row with nothing accepted between them."""
         self._event_at: float | None = None
+        self.learning: bool = False
         self.forget()
 
     def forget(self) -> None:
@@ -191,7 +192,7 @@ class Gate:
         self._clock = clock
         self._has_rate = rate is not None
         self.active: bool = self._has_rate
-        self.pace = Pace(clock, 0.0 if rate is None else 1 / rate)
+        self.pace: Pace = Pace(clock, 0.0 if rate is None else 1 / rate)
         self._queue: list[tuple[int, _Waiter]] = []
         self._tickets = count()
         self._doorman: asyncio.Task[None] | None = None
@@ -289,7 +290,7 @@ class Gates:
     def __init__(self, clock: Clock, rate: float | None = None) -> None:
         self._clock = clock
         self._rate = rate
-        self.api = Gate(clock, rate)
+        self.api: Gate = Gate(clock, rate)
         self._foreign: dict[str, Gate] = {}
 
     def of(self, origin: str) -> Gate:

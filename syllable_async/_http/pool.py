@@ -51,8 +51,9 @@ class Slots:
     def __init__(self, setting: str, size: int, shared: Slots | None = None) -> None:
         """`shared`: slots of which each holder takes one too: the connections of a borrowed session."""
         self._setting = setting
-        self.size = self.free = size
-        self.shared = shared
+        self.size: int = size
+        self.free: int = size
+        self.shared: Slots | None = shared
         self._waiters: deque[asyncio.Future[Grant]] = deque()
         self._waiters_there: set[asyncio.Future[Grant]] = set()  # those of ours that wait for `shared`
         self._warned = False
@@ -187,11 +188,11 @@ class ConnectionPool:
     def __init__(self, session: aiohttp.ClientSession | None, clock: Clock, limits: PoolLimits | None = None) -> None:
         limits = limits or PoolLimits()
         self.owned: bool = session is None
-        self.lifetime = Lifetime(clock)
+        self.lifetime: Lifetime = Lifetime(clock)
         self.clock: Clock = attrs.evolve(clock, sleep=self.lifetime.sleep)
         """The client's clock; its sleeps end when the client is closed."""
-        self.calls = Slots("`max_connections`", limits.max_connections)
-        self.streams = Slots("`max_streams`", limits.max_streams)
+        self.calls: Slots = Slots("`max_connections`", limits.max_connections)
+        self.streams: Slots = Slots("`max_streams`", limits.max_streams)
         self.open_streams: WeakSet[OpenStream] = WeakSet()
         self.middlewares: tuple[Any, ...] = ()
         self.auto_decompress: bool = False

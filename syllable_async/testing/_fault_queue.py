@@ -204,8 +204,8 @@ class Turn:
     def __init__(self, scripted: Sequence[_Scripted], lock: Lock) -> None:
         self._parts = [_Part(one) for one in scripted]
         self._lock = lock
-        self.name = " & ".join(part.fault.name for part in self._parts)
-        self.delivery = Delivery()
+        self.name: str = " & ".join(part.fault.name for part in self._parts)
+        self.delivery: Delivery = Delivery()
         for part in self._parts:
             self.delivery &= part.fault.delivery
 
