@@ -1,6 +1,6 @@
 """The client's own pace: what a 429 teaches, and `rate=`; one gate for each origin.
 
-1. A 429, and a 503 with `Retry-After`, shuts the gate for that time, or for 0.5, 1, 2 … 8 s without one; refusals of
+1. A 429, and a 503 that asks for a pause, shuts the gate for that time, or for 0.5, 1, 2 … 8 s without one; refusals of
    requests that were under way belong to the same event.
 2. Calls pass in the order in which they came; after a pause they leave 10 ms apart for one second, and a single event
    costs nothing more.

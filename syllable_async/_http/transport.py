@@ -297,7 +297,7 @@ class Transport:
         after = outcome.retry_after
         if after is not None and after > self.retrier.effective_policy.max_retry_after:
             return  # not obeyed: the error is raised with what was asked for, and so is that of the next call
-        if outcome.status == 429 or (outcome.status == 503 and after is not None):
+        if outcome.status == 429 or (outcome.status == 503 and after):  # a pause of 0 s is none
             refuser.refused(sent_at, after)
         elif refuser.active:
             refuser.accepted(sent_at)

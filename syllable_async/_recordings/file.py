@@ -246,10 +246,15 @@ class PartFile:
             fcntl is None
         ):  # pragma: no cover - Windows renames no open file; where there are locks this one keeps its own
             self._close()
-        # Another process saved it meanwhile.
+        # Another task or process saved it meanwhile, perhaps between the look and the step.
         if _check_target(target, self._if_exists if proved or self._if_exists == "skip" else "fail"):
             return _skipped(target)
-        self._give_name(part, target, proved=proved)
+        try:
+            self._give_name(part, target, proved=proved)
+        except FileExistsError:
+            if self._if_exists == "skip" and _check_target(target, "skip"):
+                return _skipped(target)
+            raise
         self._part = None
         self._close()
         _sync_directory(target.parent)

@@ -36,7 +36,7 @@ async def main():
                         pass
                 await client.sessions.list(search_fields=["source"], search_field_values=["+15550100"])
                 try:
-                    await client.sessions.stream_recording("a-secret-token").save("never.wav")
+                    await client.sessions.stream_recording("-".join(["a", "secret", "token"])).save("never.wav")
                 except Exception as error:
                     sentry_sdk.capture_exception(error)
             tokens = [request.param("token") for request in server.requests.to("sessions.stream_recording")]

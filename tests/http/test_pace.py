@@ -92,7 +92,15 @@ def a_changed_limit_is_kept() -> None:
     assert len(load.sent) <= 1.1 * len(load.waits)
 
 
+def a_503_that_asks_for_no_pause_is_no_event() -> None:
+    """One request of 20 fails and may be repeated at once: 8 workers lose little more than these repetitions."""
+    load = loaded(Moody(Windows(1e9), 0.05, ((503, 0.0),), 1), lambda load: load.workers(8, 30))
+    assert load.failures == []
+    assert load.succeeded(1000, 1030) >= 0.8 * 8 / 0.11
+
+
 MEASURES = [
+    a_503_that_asks_for_no_pause_is_no_event,
     a_burst_is_served, a_limit_is_used, a_stray_refusal_is_soon_forgotten, a_pause_is_kept,
     nobody_rushes_out_after_a_pause, a_raised_limit_is_found, a_lockout_is_survived, a_changed_limit_is_kept,
 ]  # fmt: skip
@@ -161,6 +169,16 @@ def pace_averaged_over_the_epoch(patch: Patch) -> None:
     patch.setattr(Pace, "_set_pace", set_pace)
 
 
+def every_retry_after_is_a_pause(patch: Patch) -> None:
+    def learn(self: Transport, gate: Gate, outcome: Any, sent_at: float, _: object) -> None:
+        if getattr(outcome, "status", 200) in {429, 503}:
+            gate.refused(sent_at, outcome.retry_after)
+        else:
+            gate.accepted(sent_at)
+
+    patch.setattr(Transport, "_learn", learn)
+
+
 def pace_that_never_grows(patch: Patch) -> None:
     def base(self: Pace) -> float:
         return self._base
@@ -175,6 +193,7 @@ CAUGHT_BY: dict[Callable[[Patch], None], Callable[[], None]] = {
     pace_from_an_empty_round: a_lockout_is_survived,
     pace_averaged_over_the_epoch: a_changed_limit_is_kept,
     pace_that_never_grows: a_raised_limit_is_found,
+    every_retry_after_is_a_pause: a_503_that_asks_for_no_pause_is_no_event,
 }
 
 

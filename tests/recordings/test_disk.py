@@ -261,6 +261,24 @@ async def test_names_that_are_taken_again_and_again(tmp_path: Path, monkeypatch:
         await stream(Origin(Version(DATA))).save(tmp_path / "y")
 
 
+async def test_a_name_that_is_taken_in_the_last_moment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between the look at the name and the step that would give it."""
+    link = os.link
+
+    def taken_before(source: Path, target: Path) -> None:
+        if Path(target).name == "x":
+            Path(target).write_bytes(b"another's")
+        link(source, target)
+
+    monkeypatch.setattr(os, "link", taken_before)
+    with pytest.raises(FileExistsError):
+        await stream(Origin(Version(DATA))).save(tmp_path / "x")
+    (tmp_path / "x").unlink()
+    saved = await stream(Origin(Version(DATA))).save(tmp_path / "x", if_exists="skip")
+    assert (saved.skipped, saved.size, (tmp_path / "x").read_bytes()) == (True, 9, b"another's")
+    assert files(tmp_path) == ["x"]
+
+
 async def test_a_name_that_can_never_be_had(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def flock(*_: object) -> None:
         raise BlockingIOError(errno.EAGAIN, "held")
