@@ -41,6 +41,7 @@ class HookAwareConverter(MsgspecJsonConverter):
 
     def __init__(self, *args: Any, **options: Any) -> None:
         self._user_hooks: list[_Predicate] = []
+        self._hooked_classes: set[type] = set()
         self._loads: dict[Any, Callable[[bytes], Any]] = {}
         self.readers: dict[Any, Any] = {}
         """What `decode` has bound to a type, once; until a hook is registered."""
@@ -54,6 +55,7 @@ class HookAwareConverter(MsgspecJsonConverter):
             self.register_structure_hook(leaf, _structure_strictly)
         # These hooks mean what msgspec does. An option such as `forbid_extra_keys` is cattrs' own, for every class.
         self._user_hooks.clear()
+        self._hooked_classes.clear()
         if self._has_options():
             self._user_hooks.append(_is_class)
 
@@ -112,6 +114,11 @@ class HookAwareConverter(MsgspecJsonConverter):
             # Unions and generics: cattrs' own registries for them would be asked after our factories.
             return self.register_structure_hook_func(lambda part: part == cl, func)
         super().register_structure_hook(cl, func)
+        if cl is int and bool not in self._hooked_classes:
+            super().register_structure_hook(
+                bool, func
+            )  # a bool is an int for cattrs, which has no hook of its own for it
+        self._hooked_classes.add(cl)
         return self._note_user_hook(lambda part: part == cl or (_is_class(part) and issubclass(part, cl)))
 
     def register_structure_hook_func(self, check_func: _Predicate, func: Any) -> None:
@@ -127,6 +134,7 @@ class HookAwareConverter(MsgspecJsonConverter):
     def copy(self, *args: Any, **options: Any) -> HookAwareConverter:
         """As in cattrs, with the user's hooks and with options for every class."""
         other = super().copy(*args, **options)
+        other._hooked_classes |= self._hooked_classes
         other._user_hooks = [*self._user_hooks, *other._user_hooks]
         if not self.is_users(msgspec.Struct):  # this one's would go on asking this one
             MsgspecJsonConverter.register_structure_hook(other, msgspec.Struct, partial(_structure_struct, other))

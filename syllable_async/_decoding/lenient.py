@@ -122,8 +122,8 @@ def _read_int(value: Any) -> int | None:
     if isinstance(value, str):  # "5", " 5 ", "5.0"
         match = _INTEGER.fullmatch(value)
         return int(match[1]) if match is not None and len(match[1]) <= 4300 else None
-    if isinstance(value, float):  # 3.0, and not 3.5
-        return int(value) if value.is_integer() else None
+    if isinstance(value, float):  # 3.0, and neither 3.5 nor 6e31, whose digits nobody meant
+        return int(value) if value.is_integer() and abs(value) < 2**63 else None
     return int(value)  # true and false
 
 

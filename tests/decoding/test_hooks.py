@@ -96,7 +96,7 @@ WAYS: dict[str, Register] = {
     ),
 }
 CHOICES = st.lists(
-    st.tuples(st.sampled_from(sorted(WAYS)), st.sampled_from(HOOKED)), max_size=3, unique_by=lambda pair: str(pair[1])
+    st.tuples(st.sampled_from(sorted(WAYS)), st.sampled_from(HOOKED)), max_size=3, unique_by=lambda pair: pair[1]
 )
 
 
@@ -132,6 +132,11 @@ def test_a_converter_that_forgets_unions_would_be_caught(monkeypatch: pytest.Mon
     monkeypatch.setattr(HookAwareConverter, "register_structure_hook", MsgspecJsonConverter.register_structure_hook)
     with pytest.raises(AssertionError):
         judge(Inner, [("hook", int | None)], decode_first=False, copied=False)
+
+
+@pytest.mark.parametrize("choices", [[int], [bool, int], [int, bool], [bool, int, int]])
+def test_a_bool_is_an_int_for_cattrs(choices: list[Any]) -> None:
+    judge(Data, [("hook", cls) for cls in choices], decode_first=False, copied=False)
 
 
 def test_hooks_reach_into_structs() -> None:
