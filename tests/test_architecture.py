@@ -74,7 +74,7 @@ OTHERS = {  # packages of others, and the only places that may import them
     "aiohttp": {"_http", "_client"},
     "cattrs": {"_decoding", "_client"},
     "tenacity": {"_retry", "_client"},
-    "msgspec": {"_decoding", "_http/status_errors", "_http/requests"},
+    "msgspec": {"_decoding", "_http/status_errors", "_http/requests", "_messages", "_retry/retrier"},
     "yarl": {"_http"},
     "attrs": {""},
     "opentelemetry": {"_http", "_client"},

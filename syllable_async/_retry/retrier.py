@@ -8,6 +8,7 @@ from inspect import isawaitable
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, cast
 
 import attrs
+import msgspec
 
 from .._messages import Request
 from .._timing import Clock, Timeout
@@ -23,8 +24,7 @@ logger = logging.getLogger("syllable_async")
 Retries: TypeAlias = "RetryPolicy | AsyncRetrying | None"
 
 
-@attrs.define(slots=True)
-class CallState:
+class CallState(msgspec.Struct, eq=False):
     """One call while it runs, or one recording with all its connections and renewed URLs."""
 
     deadline: float | None = None
