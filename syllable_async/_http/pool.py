@@ -16,7 +16,7 @@ import aiohttp
 import attrs
 
 from .._retry import CallState
-from .._timing import Clock, Timeout
+from .._timing import Clock, SharedTimer, Timeout
 from ..errors import ClientClosedError
 from .aiohttp_internals import (
     IdleCheckConnector,
@@ -140,7 +140,9 @@ class Lifetime:
 
     def __init__(self, clock: Clock) -> None:
         self.closed: bool = False
+        self.attempts: SharedTimer = SharedTimer()
         self.running: set[Timeout] = set()
+        """What is no attempt: sleeps, and the user's key function."""
         self._clock = clock
 
     async def sleep(self, seconds: float) -> None:
@@ -162,8 +164,10 @@ class Lifetime:
         """End all that runs, but the task that closes the client."""
         self.closed = True
         task = asyncio.current_task()
-        for timer in [timer for timer in self.running if timer.task is not task]:
-            timer.expire()
+        self.attempts.cancel()
+        for timer in (*self.running, *self.attempts.blocks):
+            if timer.task is not task:
+                timer.expire()
 
 
 class OpenStream(Protocol):

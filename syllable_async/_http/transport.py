@@ -251,16 +251,14 @@ class Transport:
         secret: Secret, gate: Gate,
     ) -> T | Exception:  # fmt: skip
         pool = self.pool
-        running, started = pool.lifetime.running, pool.clock.monotonic()
+        started = pool.clock.monotonic()
         limit, seconds = self._attempt_limit(call, started)
         call.requests_sent += 1
-        call.limit = timer = CatchingTimeout(seconds)
+        call.limit = timer = CatchingTimeout(seconds, pool.lifetime.attempts)
         pool.mark_sending(call)
-        running.add(timer)
         outcome: T | Exception | None = None
         with timer:
             outcome = await exchange(secret)
-        running.discard(timer)
         if outcome is None:
             outcome = self._outcome_of(timer, limit, seconds, request, call)
         if pool.is_gone:  # we ended it, whatever it looks like: a body that only the connection's end marks looks whole

@@ -251,6 +251,7 @@ async def test_2000_randomly_cancelled_calls_leave_nothing_behind(server: FakeSy
         assert (pool.calls.free, pool.streams.free) == (10, 5)
         assert not pool.open_streams
         assert not pool.lifetime.running
+        assert not pool.lifetime.attempts.blocks
         session = pool._session
     assert session is not None
     assert session.closed
