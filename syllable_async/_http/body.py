@@ -6,6 +6,7 @@ import ssl
 from contextlib import suppress
 
 import aiohttp
+from aiohttp.hdrs import CONTENT_ENCODING, CONTENT_LENGTH, TRANSFER_ENCODING
 
 from .._messages import Framing
 from .._timing import Timeout
@@ -24,12 +25,12 @@ class ResponseBody:
 
     def __init__(self, response: aiohttp.ClientResponse, *, decompressed: bool = False) -> None:
         """`decompressed`: aiohttp has undone the Content-Encoding."""
-        lengths = response.headers.getall("Content-Length", ())
+        lengths = response.headers.getall(CONTENT_LENGTH, ())
         if len(lengths) > 1 and len(set(lengths)) > 1:  # pragma: no cover - aiohttp's Python parser lets it pass
             response.close()
             raise aiohttp.ClientPayloadError("two lengths")
         self.response = response
-        self.framing: Framing = framing_of(response)
+        self.framing: Framing = _framing_of(response, has_length=bool(lengths))
         # What tells a clean end from a cut is out of reach once aiohttp has let go of the connection.
         self._closed, self._tls = connection_end(response) if self.framing == "close" else (None, None)
         self._decompressed = decompressed
@@ -60,7 +61,7 @@ class ResponseBody:
 
     async def read_json(self, limit: int) -> bytes | None:
         """The whole decompressed body; None, and the connection closed, where it is larger than `limit` or a bomb."""
-        coding = None if self._decompressed else self.response.headers.get("Content-Encoding")
+        coding = None if self._decompressed else self.response.headers.get(CONTENT_ENCODING)
         if coding is not None:
             return await self._read_coded(coding, limit)
         chunks: list[bytes] = []
@@ -105,7 +106,7 @@ class ResponseBody:
         """
         excerpt = bytearray()
         with suppress(*TRANSPORT_EXCEPTIONS), Timeout(seconds):
-            coding = "" if self._decompressed else self.response.headers.get("Content-Encoding", "")
+            coding = "" if self._decompressed else self.response.headers.get(CONTENT_ENCODING, "")
             decompressor = decompressor_for(coding)
             while len(excerpt) <= limit and (chunk := await self.read()):
                 for piece in decompressor.feed(chunk) if decompressor is not None else (chunk,):
@@ -120,10 +121,10 @@ class ResponseBody:
         return size > BOMB_RATIO * raw_bytes(self.response)
 
 
-def framing_of(response: aiohttp.ClientResponse) -> Framing:
+def _framing_of(response: aiohttp.ClientResponse, *, has_length: bool) -> Framing:
     """How the body's end is known (RFC 9112 §6.3)."""
     if response.status in {204, 304} or response.method == "HEAD":
         return "length"  # of nothing
-    if "chunked" in response.headers.get("Transfer-Encoding", "").lower():
+    if "chunked" in response.headers.get(TRANSFER_ENCODING, "").lower():
         return "chunked"
-    return "length" if "Content-Length" in response.headers else "close"
+    return "length" if has_length else "close"

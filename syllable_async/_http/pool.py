@@ -217,7 +217,7 @@ class ConnectionPool:
             RuntimeError: another event loop runs than at the first call.
         """
         loop = asyncio.get_running_loop()
-        if loop is self._loop and self._session is not None and not (self.lifetime.closed or self._session.closed):
+        if loop is self._loop and self._session is not None and not self.is_gone:
             return self._session
         if self.lifetime.closed:
             raise closed_error()

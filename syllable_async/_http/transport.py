@@ -44,7 +44,8 @@ MAX_ERROR_SECONDS = 2.0
 T = TypeVar("T")
 Exchange = Callable[[aiohttp.ClientSession, Secret], Awaitable[T | SyllableError]]
 """What is done with a session and the key within one attempt."""
-Send = Callable[[Secret, Gate], Awaitable[T | Exception]]
+Send = Callable[[Secret], Awaitable[T | SyllableError]]
+"""The same with its session."""
 _NO_API_KEY = ApiKey(NO_KEY)
 logger = logging.getLogger("syllable_async")
 
@@ -130,9 +131,8 @@ class Transport:
             await self._wait_for_slot(slots, request, call)
         kept = False
         try:
-            send = partial(self._within_limits, request, call, partial(exchange, session))
-            gate = self.gates.of(origin) if origin else self.gates.api
-            outcome = await self._send_in_turn(request, call, send, self.key if with_key else _NO_API_KEY, gate, began)
+            gate, key = self.gates.of(origin) if origin else self.gates.api, self.key if with_key else _NO_API_KEY
+            outcome = await self._send_in_turn(request, call, partial(exchange, session), key, gate, began)
             kept = keep_slot and not isinstance(outcome, Exception)
         finally:
             if not kept:
@@ -173,7 +173,7 @@ class Transport:
                 call.deadline_at = self.pool.clock.monotonic() + call.deadline
             if secret is None:
                 secret = await self._current_key(key, request, call)
-            outcome = await send(secret, gate)
+            outcome = await self._within_limits(request, call, send, secret, gate)
             if not isinstance(outcome, APIError):
                 return outcome
             if outcome.status == 429:
@@ -247,9 +247,8 @@ class Transport:
         raise self._timeout_error(request, call, limit, seconds, doing="the function gave no API key")
 
     async def _within_limits(
-        self, request: Request, call: CallState, exchange: Callable[[Secret], Awaitable[T | SyllableError]],
-        secret: Secret, gate: Gate,
-    ) -> T | Exception:  # fmt: skip
+        self, request: Request, call: CallState, send: Send[T], secret: Secret, gate: Gate
+    ) -> T | Exception:
         pool = self.pool
         started = pool.clock.monotonic()
         limit, seconds = self._attempt_limit(call, started)
@@ -258,7 +257,7 @@ class Transport:
         pool.mark_sending(call)
         outcome: T | Exception | None = None
         with timer:
-            outcome = await exchange(secret)
+            outcome = await send(secret)
         if outcome is None:
             outcome = self._outcome_of(timer, limit, seconds, request, call)
         if pool.is_gone:  # we ended it, whatever it looks like: a body that only the connection's end marks looks whole
@@ -349,10 +348,10 @@ class Transport:
 
     def _attempt_limit(self, call: CallState, now: float) -> tuple[str, float | None]:
         """Which limit would end this attempt first, and in how many seconds."""
-        left = self._deadline(call) if call.deadline_at is None else max(0.0, call.deadline_at - now)
+        left = self._deadline(call) if call.deadline_at is None else call.deadline_at - now
         if left is None or (self.timeout is not None and self.timeout <= left):
             return "timeout", self.timeout
-        return "deadline", left
+        return "deadline", max(0.0, left)
 
     def _timeout_error(
         self, request: Request, call: CallState, limit: str, seconds: float | None, doing: str = ""

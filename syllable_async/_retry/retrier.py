@@ -43,6 +43,13 @@ class CallState(msgspec.Struct, eq=False):
 Attempt = Callable[[CallState], Awaitable[T]]
 
 
+_DEFAULT = RetryPolicy()
+
+
+def _own_policy(retrier: Retrier) -> RetryPolicy:
+    return retrier.policy if isinstance(retrier.policy, RetryPolicy) else _DEFAULT
+
+
 @attrs.frozen
 class Retrier:
     """Runs attempts by a policy. A first attempt that succeeds pays for none of this; the rest is tenacity's."""
@@ -50,6 +57,8 @@ class Retrier:
     policy: RetryPolicy | AsyncRetrying
     quota: RetryQuota
     clock: Clock
+    effective_policy: RetryPolicy = attrs.field(init=False, default=attrs.Factory(_own_policy, takes_self=True))
+    """Deadline and Retry-After stay ours where the policy is a tenacity object."""
 
     async def run(
         self,
@@ -98,11 +107,6 @@ class Retrier:
     def with_policy(self, policy: Retries) -> Retrier:
         """The same brakes with another policy; None: this one."""
         return self if policy is None else attrs.evolve(self, policy=check_policy(policy))
-
-    @property
-    def effective_policy(self) -> RetryPolicy:
-        """Deadline and Retry-After stay ours where the policy is a tenacity object."""
-        return self.policy if isinstance(self.policy, RetryPolicy) else _DEFAULT
 
     async def _retry(self, attempt: Attempt[T], call: CallState, request: Request, failure: SyllableError) -> T:
         first: SyllableError | None = failure
@@ -155,7 +159,6 @@ def _is_default(condition: Any) -> bool:
     return type(condition) is retry_if_exception_type and condition.exception_types is Exception
 
 
-_DEFAULT = RetryPolicy()
 _Rule = Callable[["RetryCallState"], Any]
 
 
