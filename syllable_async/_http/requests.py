@@ -142,17 +142,23 @@ def _encode_query_value(value: object) -> str:
     raise TypeError(f"a query value cannot be a {type(value).__name__}")
 
 
-def build_url(base: str, request: Request) -> URL:
-    """The request's address. Path segments come encoded; the query is encoded here."""
-    if not request.query:
-        return URL(base + request.path, encoded=True)
-    query = "&".join([f"{_encode(name)}={_encode(value)}" for name, value in request.query])
-    return URL(f"{base}{request.path}?{query}", encoded=True)
+def build_url(base: URL, request: Request) -> URL:
+    """The request's address under the API's. Path segments come encoded; the query is encoded here.
+
+    From its parts: to put them together as a text, for yarl to take it apart again, costs 5 % of a call.
+    """
+    return URL.build(
+        scheme=base.scheme,
+        authority=base.raw_authority,
+        path=base.raw_path.rstrip("/") + request.path,
+        query_string="&".join([_encode_pair(name, value) for name, value in request.query]) if request.query else "",
+        encoded=True,
+    )
 
 
-def _encode(text: str) -> str:
-    """As `urlencode` does it; most values need nothing, and finding that out costs a tenth."""
-    return text if _UNRESERVED(text) else quote_plus(text)
+def _encode_pair(name: str, value: str) -> str:
+    """As `urlencode` does it; most pairs need nothing, and finding that out costs a tenth."""
+    return f"{name}={value}" if _is_unreserved(name + value) else f"{quote_plus(name)}={quote_plus(value)}"
 
 
-_UNRESERVED = re.compile(r"[A-Za-z0-9_.~-]*", re.ASCII).fullmatch
+_is_unreserved = re.compile(r"[A-Za-z0-9_.~-]*", re.ASCII).fullmatch

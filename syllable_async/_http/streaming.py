@@ -122,7 +122,7 @@ class RecordingRequest:
         self, headers: Mapping[str, str], session: aiohttp.ClientSession, secret: Secret
     ) -> AiohttpStreamedResponse | SyllableError:
         """Follow redirects (RFC 9110 §15.4) until something else comes. An origin once left is not trusted again."""
-        url = self.foreign_url or build_url(self.transport.base, self.request)
+        url = self.foreign_url or build_url(self.transport.base_url, self.request)
         for _ in range(MAX_REDIRECTS + 1):
             response = await session.get(
                 url,

@@ -50,6 +50,10 @@ _NO_API_KEY = ApiKey(NO_KEY)
 logger = logging.getLogger("syllable_async")
 
 
+def _parse_base(transport: Transport) -> URL:
+    return URL(transport.base, encoded=True)
+
+
 @attrs.frozen(eq=False, repr=False)
 class Transport:
     """The one way to the network. It knows addresses and the key, and nothing of models.
@@ -66,6 +70,7 @@ class Transport:
     timeout: float | None
     headers: Mapping[str, str]
     tracer: Tracer | None = None
+    base_url: URL = attrs.field(init=False, default=attrs.Factory(_parse_base, takes_self=True))
 
     @property
     def clock(self) -> Clock:
@@ -304,7 +309,7 @@ class Transport:
     ) -> Response | SyllableError:
         response = await session.request(
             request.method,
-            build_url(self.base, request),
+            build_url(self.base_url, request),
             headers=self._request_headers(request, secret),
             data=request.body,
             auto_decompress=self.pool.auto_decompress,
@@ -336,7 +341,7 @@ class Transport:
         finally:
             response.close()
         origin = response.url.origin()
-        call.refused_by = "" if same_origin(origin, URL(self.base)) else str(origin)
+        call.refused_by = "" if same_origin(origin, self.base_url) else str(origin)
         now = self.clock.now().timestamp()
         return error_for_response(
             request, response.status, response.headers, body, attempts=call.requests_sent, now=now

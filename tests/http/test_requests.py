@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
+from urllib.parse import quote, urlencode
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from yarl import URL
 
 from syllable_async import AsyncSyllableClient, NotFoundError
+from syllable_async._http.requests import build_url
+from syllable_async._messages import Request
 from syllable_async.testing import FakeSyllable
 
 Client = AsyncSyllableClient
@@ -32,3 +39,37 @@ async def test_a_bool_in_a_query_is_written_as_in_json(client: AsyncSyllableClie
         await client.request("GET", "api", "v1", "agents", query={"active": True, "deleted": False})
     assert server.requests[0].query == [("active", "true"), ("deleted", "false")]
     assert repr(server.requests) == "<RequestLog of 1>"
+
+
+BASES = ("https://api.example", "http://127.0.0.1:8765", "https://gateway.example:444/v2/syllable", "http://[::1]:81")
+TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
+
+
+def check_url(build: Callable[[URL, Request], URL], base: str, segment: str, query: list[tuple[str, str]]) -> None:
+    """An address built from its parts is the one that its text says."""
+    path = f"/api/{quote(segment, safe='')}"
+    text = f"{base}{path}?{urlencode(query)}" if query else f"{base}{path}"
+    url = build(URL(base, encoded=True), Request(method="GET", path_template=path, path=path, query=query))
+    assert (url, str(url)) == (URL(text, encoded=True), text)
+    assert (url.raw_host, url.port) == (URL(text).raw_host, URL(text).port)
+
+
+@given(st.sampled_from(BASES), TEXT, st.lists(st.tuples(TEXT, TEXT), max_size=3))
+def test_an_address_is_the_base_url_the_path_and_the_encoded_query(
+    base: str, segment: str, query: list[tuple[str, str]]
+) -> None:
+    check_url(build_url, base, segment, query)
+
+
+@pytest.mark.parametrize(
+    ("base", "segment", "query"), [(BASES[2], "a", []), (BASES[0], "%2F", []), (BASES[0], "a", [("b", "2+2 %")])]
+)
+def test_a_naive_address_loses_the_base_urls_path_or_an_escape(
+    base: str, segment: str, query: list[tuple[str, str]]
+) -> None:
+    def naive(base: URL, request: Request) -> URL:
+        return base.with_path(request.path).with_query("&".join(f"{name}={value}" for name, value in request.query))
+
+    check_url(build_url, base, segment, query)
+    with pytest.raises(AssertionError):
+        check_url(naive, base, segment, query)
