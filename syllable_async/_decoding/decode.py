@@ -84,13 +84,12 @@ def decode(body: bytes, cls: type[T], converter: Converter | None = None) -> T:
     Raises:
         ResponseValidationError: with the path and the types, never a value.
     """
-    known: _Reader | None = None if converter is None else cast("HookAwareConverter", converter).readers.get(cls)
-    reader = known or _reader(cls, converter)
-    result = reader.read(body)
+    reader = _reader(cls, converter)
+    result: T | DecodeFailure = reader.read(body)
     if isinstance(result, DecodeFailure):
         del body  # the frames of an error stay behind, and their locals
         raise ResponseValidationError(reader.name, result.path, result.problem)
-    return cast("T", result)
+    return result
 
 
 def decode_page(body: bytes, cls: Any, converter: Converter | None, *, keep_invalid: bool) -> Page[Any, InvalidRow]:
@@ -172,10 +171,10 @@ def _read_rows(reader: _Reader, body: bytes, failure: DecodeFailure) -> Page[Any
     )
 
 
-def _reader(cls: Any, converter: Converter | None) -> _Reader:
+def _reader(cls: Any, converter: Any) -> _Reader:
     if converter is None:
         return _native_reader(cls)
-    readers: dict[Any, _Reader] = cast("HookAwareConverter", converter).readers
+    readers: dict[Any, _Reader] = converter.readers
     reader = readers.get(cls)
     if reader is None:
         reader = readers[cls] = _Reader(cls, converter)
@@ -210,8 +209,9 @@ class _Reader:
             result = self._load(body)
         except self._exceptions as error:
             result = self._failure(error)
-        if not isinstance(result, DecodeFailure) and not is_too_fine(body):
-            return result
+        else:
+            if not is_too_fine(body):
+                return result
         value = self.attempt(msgspec.json.decode, body)
         if isinstance(value, DecodeFailure):
             return result
