@@ -162,7 +162,7 @@ class AsyncSyllableClient:
             raise TypeError("session must be an aiohttp.ClientSession")
         added = check_headers(headers or {})
         _check_authorization(session, added)
-        pool = ConnectionPool(session, self._clock, _pool_limits(max_connections, max_streams))
+        pool = ConnectionPool(session, self._clock, _pool_limits(max_connections, max_streams), _OWN_HEADERS)
         gates = Gates(self._clock, None if rate is None else positive_rate("rate", rate))
         pool.on_close.append(gates.close)
         policy = check_policy(RetryPolicy() if retries is None else retries)

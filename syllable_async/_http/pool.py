@@ -7,7 +7,7 @@ import logging
 import threading
 import warnings
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any, Literal, Protocol
 from weakref import WeakSet
@@ -189,9 +189,17 @@ class PoolLimits:
 class ConnectionPool:
     """The session that requests go through: made inside the running loop on first use, or borrowed."""
 
-    def __init__(self, session: aiohttp.ClientSession | None, clock: Clock, limits: PoolLimits | None = None) -> None:
+    def __init__(
+        self,
+        session: aiohttp.ClientSession | None,
+        clock: Clock,
+        limits: PoolLimits | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        """`headers`: what a session of our own adds to each request that does not say otherwise."""
         limits = limits or PoolLimits()
         self.owned: bool = session is None
+        self.headers: Mapping[str, str] = headers or {} if self.owned else {}
         self.lifetime: Lifetime = Lifetime(clock)
         self.clock: Clock = attrs.evolve(clock, sleep=self.lifetime.sleep)
         """The client's clock; its sleeps end when the client is closed."""
@@ -269,7 +277,9 @@ class ConnectionPool:
 
     def _create_session(self) -> aiohttp.ClientSession:
         connector = make_connector()
-        session = aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar(), trust_env=False)
+        session = aiohttp.ClientSession(
+            connector=connector, cookie_jar=aiohttp.DummyCookieJar(), trust_env=False, headers=self.headers
+        )
         # What instruments a process adds its hooks to every session: they would be handed tokens and patients' numbers.
         session.trace_configs.clear()
         self._sees_connections = isinstance(connector, IdleCheckConnector)
