@@ -1,12 +1,53 @@
-"""Async-first client for the sessions part of the Syllable platform's API.
+"""Async client for the sessions of the Syllable platform: AI phone and chat agents.
 
-Make one `AsyncSyllableClient` for each event loop, keep it, and use its `sessions`:
+A session is one call or one chat. You want to read single sessions in a service, walk over all of them in a job, or
+download their recordings:
 
-    async with AsyncSyllableClient() as client:
-        async for session in client.sessions.list(limit=100):
-            ...
+```python
+import asyncio
 
-Errors are under `SyllableError`. `syllable_async.testing` has a server for your own tests.
+from syllable_async import AsyncSyllableClient
+
+
+async def main() -> None:
+    async with AsyncSyllableClient() as client:  # the key is in SYLLABLESDK_API_KEY_HEADER
+        page = await client.sessions.list(limit=5)  # one page
+        for session in page.items:
+            summary = await client.sessions.get_full_summary(session.session_id or "")
+            print(session, summary.rating)
+        async for session in client.sessions.list():  # every session
+            for recording in await client.sessions.recordings(session.session_id or ""):
+                await recording.save(directory="recordings", if_exists="skip")
+
+
+asyncio.run(main())
+```
+
+| You want | Write | Read |
+|---|---|---|
+| a client | `async with AsyncSyllableClient() as client` | `AsyncSyllableClient` |
+| one session | `await client.sessions.get_by_id(id)` | `Sessions` |
+| one page of sessions | `await client.sessions.list(limit=25)` | `Sessions.list` |
+| every session | `async for session in client.sessions.list()` | `Pager` |
+| an export that misses nothing | `client.sessions.list().snapshot()` | `Pager.snapshot` |
+| new sessions as they appear | `client.sessions.list().follow()` | `Pager.follow` |
+| a recording | `await recording.save(directory="recordings")` | `RecordingStream` |
+| recordings of many sessions | `client.sessions.download_recordings(ids, "calls")` | `Sessions.download_recordings` |
+| a judgement on a session | `await client.session_labels.create(label)` | `SessionLabels` |
+| what an agent's tools did | `await client.session_debug.get_by_session_id(id)` | `SessionDebug` |
+| another endpoint of the API | `await client.request("GET", "/api/v1/agents/")` | `AsyncSyllableClient.request` |
+| more or fewer retries | `retries=RetryPolicy(...)` | `RetryPolicy` |
+| to handle a failure | `except NotFoundError` | `syllable_async.errors` |
+| the fields of a session | `session.duration` | `syllable_async.models` |
+| to test your service | `FakeSyllable(sessions=100)` | `syllable_async.testing` |
+
+## Rules
+
+- Make one client for each event loop and keep it: it holds the connections. Do not share it between threads.
+- Every call ends. It raises an error under `SyllableError`, or `ValueError` or `TypeError` for wrong arguments.
+- Every time without a unit is in seconds. Every `datetime` that you give must have a time zone.
+- No error, log line or `repr` shows a key, a token, a query or a body. The log is `syllable_async`: a request is DEBUG,
+  a retry is INFO, a call that gives up is WARNING.
 """
 
 import logging as _logging

@@ -105,7 +105,22 @@ class RawResponse:
 class AsyncSyllableClient:
     """A client of the Syllable API. Make one for each event loop and keep it: it pools connections.
 
-    Use it with `async with`, or call `aclose`. Making it opens nothing and needs no running loop.
+    ```python
+    import asyncio
+
+    from syllable_async import AsyncSyllableClient, RetryPolicy
+
+
+    async def main() -> None:
+        async with AsyncSyllableClient(rate=20, retries=RetryPolicy(deadline=600)) as client:
+            print(await client.sessions.list(limit=1))
+
+
+    asyncio.run(main())
+    ```
+
+    Use it with `async with`, or call `aclose`. Making it opens nothing and needs no running loop. After `aclose` every
+    call, walk and recording of it ends with `ClientClosedError`.
 
     Args:
         api_key: the key, or a function (plain or async) that gives it and is asked for each request, so that keys can
@@ -129,11 +144,103 @@ class AsyncSyllableClient:
 
     Raises:
         ValueError: a key, URL, header or number that cannot be right; secrets are not shown.
+
+    ## Limits of time and number
+
+    - `timeout` limits one attempt, and `RetryPolicy.deadline` limits all attempts of a call together. Both begin when
+      the call has a connection and its turn. A handler that must answer in time puts `asyncio.timeout` around its call.
+    - At most `max_connections` calls are under way, and at most `max_streams` recordings are open beside them. A call
+      that waits for 30 s on one of these limits says so in the log.
+    - A 429 pauses all calls of the client, and later ones leave at the pace that the API accepts. Where you know the
+      API's limit, `rate=` keeps it from the first call on.
+
+    ## FastAPI: one client in a lifespan
+
+    ```python
+    from collections.abc import AsyncIterator
+    from contextlib import asynccontextmanager
+    from typing import Any
+
+    from fastapi import FastAPI, HTTPException, Request
+
+    from syllable_async import AsyncSyllableClient, NotFoundError, RetryPolicy, to_dict
+
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[dict[str, Any]]:
+        async with AsyncSyllableClient(retries=RetryPolicy(deadline=5), timeout=2) as client:
+            yield {"syllable": client}
+
+
+    app = FastAPI(lifespan=lifespan)
+
+
+    @app.get("/sessions/{session_id}")
+    async def show(session_id: str, request: Request) -> dict[str, Any]:
+        try:
+            return to_dict(await request.state.syllable.sessions.get_by_id(session_id))
+        except NotFoundError:
+            raise HTTPException(404) from None
+    ```
+
+    ## Proxies and TLS
+
+    The client's own session takes nothing from the environment: no proxy, no netrc, no cookies. Lend it a session that
+    does: `aiohttp.ClientSession(trust_env=True)` reads `HTTPS_PROXY`, and `AsyncSyllableClient(session=session)` uses
+    it. A certificate authority of your own goes into `aiohttp.TCPConnector(ssl=context)`. A borrowed session is never
+    closed and gets no header from the client. Its own default headers go wherever its requests go, recording hosts
+    included.
+
+    ## Sentry and OpenTelemetry
+
+    Give the client a tracer: `AsyncSyllableClient(tracer=opentelemetry.trace.get_tracer("my-service"))`. Each call is
+    one span, named by the path's template, without ids, tokens or queries. What instruments every aiohttp session of a
+    process (Sentry, OpenTelemetry) does not see the client's own session. It does see a borrowed one, and there a
+    span's URL holds the recording's token. Filter it: `create_trace_config(url_filter=lambda url:
+    str(url.with_query(None)))`.
+
+    ## Hooks of your own
+
+    The client decodes every response with a cattrs converter. A hook that you register is called wherever cattrs calls
+    it. All other types are still decoded by msgspec, which is faster.
+
+    ```python
+    from syllable_async import AsyncSyllableClient, make_converter
+
+    converter = make_converter()
+    converter.register_structure_hook(str | None, lambda value, _: value.strip() if value else None)
+    client = AsyncSyllableClient("key", converter=converter)
+    ```
+
+    ## From the vendor's SDK
+
+    | `syllable_sdk` | `syllable_async` |
+    |---|---|
+    | `SyllableSDK(api_key_header=...)` | `AsyncSyllableClient(...)` |
+    | `sdk.sessions.list_async(page=0, limit=25)` | `await client.sessions.list(page=0, limit=25)` |
+    | a loop over `page` | `async for session in client.sessions.list()` |
+    | `sdk.sessions.get_by_id_async(session_id=...)` | `await client.sessions.get_by_id(...)` |
+    | `sdk.sessions.full_summary.get_by_id_async(session_id=...)` | `await client.sessions.get_full_summary(...)` |
+    | `sdk.sessions.generate_session_recording_urls_async(...)` | `await client.sessions.recordings(...)` |
+    | `sdk.sessions.session_recording_stream_async(token=...)` | `client.sessions.stream_recording(...)` |
+    | `sdk.session_labels.list_async(...)` | `await client.session_labels.list(...)` |
+    | `sdk.session_labels.create_async(request=...)` | `await client.session_labels.create(...)` |
+    | `sdk.session_debug.get_session_data_by_session_id_async(...)` | `client.session_debug.get_by_session_id(...)` |
+    | `sdk.session_debug.get_session_data_by_sid_async(...)` | `client.session_debug.get_by_sid(...)` |
+    | `sdk.session_debug.get_session_tool_call_result_by_id_async(...)` | `client.session_debug.get_tool_result(...)` |
+    | `RetryConfig`, off unless given | `RetryPolicy`, on unless `max_attempts=1` |
+    | `timeout_ms=`, milliseconds | `timeout=`, seconds |
+    | `models.Session`: pydantic, `UNSET` | `Session`: attrs, `None` |
+    | `errors.APIError`, `errors.HTTPValidationError` | the same names; `status`, `body`, `detail` |
+    | any other operation | `await client.request("GET", "/api/v1/agents/")` |
     """
 
     sessions: Sessions
+    """Sessions, their summaries, transcripts and recordings."""
     session_labels: SessionLabels
+    """Judgements on sessions."""
     session_debug: SessionDebug
+    """What a session's agent said, heard and called."""
     converter: MsgspecJsonConverter
     """Every response is decoded by it."""
     _clock: ClassVar[Clock] = SYSTEM_CLOCK

@@ -1,7 +1,69 @@
-"""Everything this library raises on purpose: one tree under `SyllableError`.
+"""Every error that the library raises on purpose: one tree under `SyllableError`.
 
-The attributes are plain values, so an error can be logged, pickled and sent to another process. What the server wrote
-(`headers`, `body`, `detail`) stays out of `str`, `repr` and pickles: it may quote a patient.
+You want to handle a failure. Catch the narrowest class that you can act on, and `SyllableError` for the rest:
+
+```python
+import asyncio
+
+from syllable_async import AsyncSyllableClient, NotFoundError, RateLimitError, SyllableError
+
+
+async def rating(client: AsyncSyllableClient, session_id: str) -> str | None:
+    try:
+        return (await client.sessions.get_full_summary(session_id)).rating
+    except NotFoundError:
+        return None  # there is no such session
+    except RateLimitError as error:
+        print("the API asks to wait, in seconds:", error.retry_after)
+    except SyllableError as error:
+        print("no rating:", error)  # the text holds no key, no id and no word of a patient
+    return None
+
+
+async def main() -> None:
+    async with AsyncSyllableClient() as client:
+        print(await rating(client, "1"))
+
+
+asyncio.run(main())
+```
+
+## The tree
+
+Each line names the class, when it is raised, and what it carries.
+
+- `SyllableError`: the root. `except SyllableError` catches all of the following.
+    - `APIError`: the API answered, and the answer is not a success. It carries `status`, `method`, `path` (the
+      template, without ids), `headers`, `body`, `request_id`, `attempts`, `retry_after` and `hint`.
+        - `BadRequestError`: 400. Also `detail`: the server's text or dict.
+        - `AuthenticationError`: 401. The key is missing, wrong or withdrawn.
+        - `PermissionDeniedError`: 403. The key may not do this.
+        - `NotFoundError`: 404. There is no such session, recording or endpoint.
+        - `HTTPValidationError`: 422. The API refused an argument. Also `detail`: a tuple of `ValidationError`.
+        - `RateLimitError`: 429, and the deadline ends before the API would take the call.
+        - `InternalServerError`: 500 to 599, after the retries.
+    - `SyllableConnectionError`: no whole response came, after the retries. It carries `reason`, `method`, `path`,
+      `attempts`, `outcome_unknown` and `transient`.
+        - `SyllableTimeoutError`: a time limit ended the call. Also `limit` and `seconds`.
+    - `ClientClosedError`: the client, the walk or the recording was closed while you used it, or before.
+    - `ResponseValidationError`: the response is a success and does not fit its model. It carries `model`, `path` and
+      `problem`.
+    - `PaginationError`: a walk cannot go on without the risk of a lost or doubled session. It carries `page`.
+    - `RecordingError`: a recording cannot be delivered as the server has it.
+        - `IncompleteRecordingError`: it ended too early. It carries `received` and `total`, in bytes.
+        - `RecordingChangedError`: the server has another recording now.
+        - `UntrustedRecordingURLError`: its URL is not safe to open. Nothing was sent there.
+
+Two warnings tell you what was repaired: `ResponseDriftWarning` and `PaginationDriftWarning`.
+
+## Rules
+
+- Wrong arguments raise `ValueError` or `TypeError` before anything is sent. They are not in the tree, because waiting
+  does not mend them.
+- The disk's `OSError` leaves `RecordingStream.save` as it is. What your own function raised passes through, too.
+- The attributes are plain values: you can log, copy and pickle an error. A pickle leaves `headers`, `body` and `detail`
+  behind, and `str` and `repr` never show them, because they may quote a patient.
+- Where `outcome_unknown` is true the server may have acted. Look before you repeat a call that changes something.
 """
 
 from __future__ import annotations

@@ -1,9 +1,48 @@
-"""The wire's models: frozen attrs classes and string enums.
+"""What the API sends: frozen attrs classes and string enums.
 
-Every class is keyword-only and immutable. A list on the wire is a tuple here; a field that is absent or null is
-`None`; an unknown field is ignored; an unknown enum value decodes to a member that carries it. Timestamps are aware:
-one without an offset on the wire means UTC. `repr` shows `<hidden>` for what identifies or
-quotes a patient, so that hidden and absent differ.
+You want to read a session, and to hand it on as a dict, as JSON or as text:
+
+```python
+import asyncio
+
+from syllable_async import AsyncSyllableClient, Session, decode, to_dict, to_json
+
+
+async def main() -> None:
+    async with AsyncSyllableClient() as client:
+        page = await client.sessions.list(limit=1)
+        session = page.items[0]
+        print(session)  # one line for people
+        print(session.timestamp, session.agent_name, session.duration)
+        row = to_dict(session)  # a dict; `datetime` objects stay
+        body = to_json(session)  # bytes
+        assert row["session_id"] == session.session_id
+        assert decode(body, Session) == session
+        transcript = await client.sessions.get_transcript(session.session_id or "")
+        print(transcript.to_text(start=session.timestamp))
+
+
+asyncio.run(main())
+```
+
+## FastAPI
+
+Return `to_dict(model)`, and annotate the handler with `dict[str, Any]`. FastAPI cannot serialise attrs classes: a
+handler that returns the model itself is a 500 ("vars() argument must have __dict__ attribute"), and one that is
+annotated with the model is refused when the application starts. For a large response,
+`fastapi.Response(to_json(model), media_type="application/json")` is faster. `AsyncSyllableClient` shows a whole
+application.
+
+## Rules
+
+- Every class takes keywords only and cannot be changed. `attrs.evolve(session, duration=3.0)` makes another.
+- A list on the wire is a tuple here. A field that is absent or null is `None`.
+- An unknown field is ignored. An unknown enum value becomes a member that carries it. So a newer API breaks nothing.
+- Every timestamp has a time zone. A timestamp without an offset on the wire is read as UTC.
+- `repr` shows `<hidden>` for what identifies or quotes a patient, so hidden and absent differ. `to_dict`, `to_json` and
+  `SessionTranscriptionResponse.to_text` show everything.
+- A value in another form than the API documents (`"5"` for a number) is read where its meaning is plain, and
+  `ResponseDriftWarning` says so once. A value without a plain meaning is a `ResponseValidationError`.
 """
 
 from __future__ import annotations

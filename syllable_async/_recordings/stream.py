@@ -41,12 +41,45 @@ class Retry(Protocol):
 
 
 class RecordingStream:
-    """One recording. Nothing is sent before it is entered, iterated or saved; it can be read once.
+    """One recording, to save or to read. Nothing is sent before it is entered, iterated or saved.
 
-    The bytes come once, in order and whole, or an error is raised. A cut connection is opened again: with a strong
-    ETag by `Range` and `If-Range`, where the last 64 KiB are compared, else by reading all of it again, where the
-    sha256 is compared. By the default policy four attempts may fail without a new byte between them; and 64 connections
-    may bring less than 64 KiB each.
+    `client.sessions.recordings` gives the recordings of a session:
+
+    ```python
+    import asyncio
+
+    from syllable_async import AsyncSyllableClient
+
+
+    async def main() -> None:
+        async with AsyncSyllableClient() as client:
+            ids = [session.session_id async for session in client.sessions.list() if session.session_id]
+            for session_id in ids[:5]:
+                for recording in await client.sessions.recordings(session_id):
+                    saved = await recording.save(directory="recordings", if_exists="skip")
+                    print(saved.path, saved.size, saved.sha256, saved.verified)
+            for recording in await client.sessions.recordings(ids[0]):
+                async with recording:  # or piece by piece, without a file
+                    print(recording.content_type, recording.total_bytes)
+                    async for chunk in recording:
+                        print(len(chunk))
+
+
+    asyncio.run(main())
+    ```
+
+    ## Rules
+
+    - The bytes come once, in order and whole, or an error is raised. A stream can be read once.
+    - A cut connection is opened again. With a strong ETag the stream asks for the rest by `Range` and `If-Range`, and
+      compares the last 64 KiB. Without one it reads all of it again, and compares the sha256.
+    - By the default policy four attempts in a row may fail without a new byte, and 64 connections may bring less than
+      64 KiB each.
+    - A URL that expired is renewed, where the stream came from `client.sessions.recordings`. A list of recordings that
+      has another length now, or another path on a foreign host, raises `RecordingChangedError`.
+    - A web page, a text, JSON or XML in place of audio is refused.
+    - `verified` says what proves that the recording is whole. Without a length or chunks nothing can: see `save`.
+    - A recording is at most 4 GiB. `save` and iteration hold a few chunks in memory, never the whole.
 
     Raises:
         IncompleteRecordingError: the connection broke and could not be resumed.

@@ -30,12 +30,42 @@ def _check_optional_seconds(_: object, attribute: attrs.Attribute[Any], value: A
 
 @attrs.frozen
 class RetryPolicy:
-    """How often and how patiently a call is tried again. All times are seconds.
+    """How often and how patiently a call is tried again. All times are in seconds.
 
-    Between attempts the client sleeps a random time up to `min(maximum, initial * 2 ** n)` ("full jitter"), or as long
-    as the server's `Retry-After` asks. What is retried: connection errors, timeouts, responses cut off or garbled, and
-    `statuses`, for calls that are safe to repeat; any other call only where it certainly was not acted upon. A call
-    that a 429 refused waits for its turn and is sent again: that is no attempt, and only the deadline bounds it.
+    Set it for a client, for a view of the client, or for one call:
+
+    ```python
+    import asyncio
+
+    from syllable_async import AsyncSyllableClient, RetryPolicy
+
+    IMPATIENT = RetryPolicy(deadline=5)
+    PATIENT = RetryPolicy(max_attempts=8, deadline=600, on_retry=print)  # print(attempt, error, delay)
+
+
+    async def main() -> None:
+        async with AsyncSyllableClient(retries=IMPATIENT, timeout=2) as client:
+            nightly = client.with_options(retries=PATIENT)  # shares the connections
+            await nightly.sessions.list(limit=1)
+            await client.sessions.list(limit=1, retries=RetryPolicy(max_attempts=1))  # never again
+
+
+    asyncio.run(main())
+    ```
+
+    ## Rules
+
+    - Retried are connection errors, timeouts, responses that are cut off or garbled, and `statuses`, for every call
+      that is safe to repeat: the GETs and `client.sessions.generate_recording_urls`. Any other call is sent again only
+      where the API certainly did not act on it: it never arrived, or a 429 refused it.
+    - Before the next attempt the client sleeps a random time up to `min(maximum, initial * 2 ** n)` ("full jitter"), or
+      as long as the server's `Retry-After` asks.
+    - A 429 is no failure. The client pauses, the refused call keeps its place, and it costs neither an attempt nor
+      quota. Only the deadline limits it. After the pause calls leave at the pace that the API accepts.
+    - All calls of a client and of its views share a quota of retries: 1,000 calls to a dead server send at most 1,100
+      requests.
+    - A tenacity `AsyncRetrying` is accepted in place of a policy. Its attempts, its wait and its condition are used;
+      the quota, the pace and a deadline of 60 s stay.
 
     Attributes:
         max_attempts: attempts in all; 1 means never again, not after a 429 either.
