@@ -157,7 +157,7 @@ class AsyncSyllableClient:
     ## FastAPI: one client in a lifespan
 
     ```python
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncGenerator
     from contextlib import asynccontextmanager
     from typing import Any
 
@@ -167,7 +167,7 @@ class AsyncSyllableClient:
 
 
     @asynccontextmanager
-    async def lifespan(app: FastAPI) -> AsyncIterator[dict[str, Any]]:
+    async def lifespan(app: FastAPI) -> AsyncGenerator[dict[str, Any], None]:
         async with AsyncSyllableClient(retries=RetryPolicy(deadline=5), timeout=2) as client:
             yield {"syllable": client}
 
