@@ -31,7 +31,7 @@ from ._http import (
 from ._recordings import DiskThreads
 from ._retry import Retrier, RetryPolicy, RetryQuota, check_policy
 from ._timing import SYSTEM_CLOCK, Clock
-from ._validators import positive_int, positive_rate, positive_seconds
+from ._validators import AsyncContextOnly, positive_int, positive_rate, positive_seconds
 
 __version__ = "1.0.0rc1"
 
@@ -102,7 +102,7 @@ class RawResponse:
         return decode(self.body, cls, self._converter)
 
 
-class AsyncSyllableClient:
+class AsyncSyllableClient(AsyncContextOnly):
     """A client of the Syllable API. Make one for each event loop and keep it: it pools connections.
 
     ```python

@@ -4,9 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
 
 _MAX_SECONDS = 1e9
 """About 31 years: nothing here waits longer, and no timer overflows."""
+
+
+class AsyncContextOnly:
+    """Refuses `with`, and names what was meant. Type checkers are not told: they see that `with` is missing."""
+
+    __slots__ = ()
+
+    if not TYPE_CHECKING:
+
+        def __enter__(self):
+            raise TypeError(f"use `async with`: `with` cannot wait for the {type(self).__name__} to close")
+
+        def __exit__(self, *_):
+            raise NotImplementedError  # `with` looks for it before it enters
 
 
 def non_negative_int(name: str, value: int | None) -> int | None:
@@ -126,7 +141,9 @@ def check_strings(name: str, values: Iterable[str] | None) -> tuple[str, ...] | 
     if values is None:
         return None
     if isinstance(values, (str, bytes)):
-        raise TypeError(f"{name} must be a list of str, not a single {type(values).__name__}")
+        raise TypeError(
+            f"{name} must be a list of str, not a single {type(values).__name__}: put it in brackets, [...]"
+        )
     strings = tuple(values)
     for value in strings:
         if not isinstance(value, str):

@@ -27,7 +27,7 @@ from .._recordings import (
     recording_stem,
 )
 from .._retry import CallState, Retries
-from .._validators import non_negative_seconds
+from .._validators import check_strings, non_negative_seconds
 from ..errors import PaginationError, RecordingChangedError, SyllableError
 from ..models import (
     InspectLatencyResponse,
@@ -233,7 +233,8 @@ class Sessions(Endpoint):
         Raises:
             UntrustedRecordingURLError: a URL that is neither the API's own nor https, or that carries a user name.
         """
-        return await self._with_policy(retries)._open_recordings(session_id, allow_hosts, counted=False)
+        hosts = check_strings("allow_hosts", allow_hosts) or ()
+        return await self._with_policy(retries)._open_recordings(session_id, hosts, counted=False)
 
     def download_recordings(
         self,
@@ -269,7 +270,7 @@ class Sessions(Endpoint):
             OSError: the directory cannot be made; from the first step.
             ClientClosedError: the client, or the download, was closed.
         """
-        policy = self._with_policy(retries)
+        policy, hosts = self._with_policy(retries), check_strings("allow_hosts", allow_hosts) or ()
         return download_recordings(
             sessions,
             directory,
@@ -277,7 +278,7 @@ class Sessions(Endpoint):
             if_exists=if_exists,
             settle=settle,
             progress=progress,
-            open_recordings=partial(policy._open_recordings, allow_hosts=allow_hosts, counted=True),
+            open_recordings=partial(policy._open_recordings, allow_hosts=hosts, counted=True),
             started_at=policy._started_at,
             now=self._transport.clock.now,
             threads=self._disk_threads,

@@ -230,7 +230,10 @@ class ConnectionPool:
         if self.lifetime.closed:
             raise closed_error()
         if self._loop is not None and loop is not self._loop:
-            raise RuntimeError("this AsyncSyllableClient belongs to another event loop: make one client for each loop")
+            raise RuntimeError(
+                "this AsyncSyllableClient belongs to another event loop: make one client for each loop, inside the "
+                "function that asyncio.run() runs"
+            )
         if self._session is not None and self._session.closed:
             raise ClientClosedError("the aiohttp session of this AsyncSyllableClient was closed")
         self._loop, self._thread = loop, threading.get_ident()
@@ -313,9 +316,13 @@ class ConnectionPool:
 
     def __del__(self) -> None:
         if self.owned and getattr(self, "_session", None) is not None:
-            warnings.warn("an AsyncSyllableClient was not closed: use `async with` or `aclose()`", ResourceWarning, 2)
+            text = "an AsyncSyllableClient was not closed: use `async with` or `aclose()`"
+            warnings.warn(text, ResourceWarning, 2)  # which Python does not show by default
+            if self._loop is not None:
+                # The log, where aiohttp complains of a session that the user never made.
+                self._loop.call_exception_handler({"message": text})
 
 
 def closed_error() -> ClientClosedError:
     """What a call, a walk or a recording ends with when its client is closed."""
-    return ClientClosedError("this AsyncSyllableClient is closed")
+    return ClientClosedError("this AsyncSyllableClient is closed: make its calls inside its `async with`")

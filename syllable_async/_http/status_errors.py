@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC
 from difflib import get_close_matches
 from email.utils import parsedate_to_datetime
@@ -23,7 +23,7 @@ from ..errors import (
     RateLimitError,
     ValidationError,
 )
-from ..models import SessionProperties
+from ..models import SessionLabelProperties, SessionProperties
 
 _ERROR_BY_STATUS: Mapping[int, type[APIError]] = {
     400: BadRequestError,
@@ -73,7 +73,8 @@ def error_for_response(
     if isinstance(error, HTTPValidationError):
         entries = _validation_entries(_detail(body))
         error.detail = tuple(entry.error() for entry in entries)
-        error.hint = _refused_places(entries)
+        of_label = request.path_template.startswith("/api/v1/session_labels")
+        error.hint = _refused_places(entries, SessionLabelProperties if of_label else SessionProperties)
     elif isinstance(error, BadRequestError):
         detail = _detail(body)
         error.detail = cast("str | dict[str, Any]", detail) if isinstance(detail, str | dict) else None
@@ -134,9 +135,9 @@ def _validation_entry(entry: object) -> _ValidationEntry | None:
         return None
 
 
-def _refused_places(entries: list[_ValidationEntry]) -> str:
+def _refused_places(entries: list[_ValidationEntry], properties: Iterable[str]) -> str:
     """What the API refused, and what a misspelt property may have meant; never a value, which may be a patient's."""
-    places = [f"{_place(entry.loc)}{_suggestion(entry)}" for entry in entries[:_MAX_PLACES]]
+    places = [f"{_place(entry.loc)}{_suggestion(entry, properties)}" for entry in entries[:_MAX_PLACES]]
     more = f" and {len(entries) - _MAX_PLACES} more" if len(entries) > _MAX_PLACES else ""
     return f"refused: {', '.join(places)}{more}" if places else ""
 
@@ -145,11 +146,12 @@ def _place(loc: tuple[str | int, ...]) -> str:
     return ".".join(part if _NAME.fullmatch(part := str(each)) else "?" for each in loc)
 
 
-def _suggestion(entry: _ValidationEntry) -> str:
+def _suggestion(entry: _ValidationEntry, properties: Iterable[str]) -> str:
+    if "order_by_direction" in entry.loc:
+        return " (it is 'asc' or 'desc')"
     if not isinstance(entry.input, str) or _TAKES_PROPERTIES.isdisjoint(entry.loc):
         return ""
-    known = [property_.value for property_ in SessionProperties]
-    nearest = get_close_matches(entry.input.lower(), known, n=1)
+    nearest = get_close_matches(entry.input.lower(), map(str, properties), n=1)
     return f" (did you mean {nearest[0]!r}?)" if nearest and nearest[0] != entry.input else ""
 
 

@@ -12,7 +12,7 @@ from typing import Any, Literal, Self, TypeAlias, cast
 
 import attrs
 
-from .._validators import non_negative_seconds, positive_int
+from .._validators import AsyncContextOnly, non_negative_seconds, positive_int
 from ..errors import ClientClosedError, SyllableError
 from ..models import Session
 from .disk import DiskThreads
@@ -140,7 +140,7 @@ def _read_session(session: Session | str | int) -> tuple[str, datetime | None]:
     return str(session), None
 
 
-class DownloadIterator:
+class DownloadIterator(AsyncContextOnly):
     """The outcomes, in the order in which sessions are done.
 
     At most `parallel` sessions are in work, or done and not yet taken: who takes no outcome holds up the rest, and
@@ -300,7 +300,9 @@ def _iterate(sessions: object) -> AsyncIterator[Any]:
         TypeError: it holds no sessions, or is a single one.
     """
     if isinstance(sessions, str | bytes) or not isinstance(sessions, AsyncIterable | Iterable):
-        raise TypeError(f"sessions must hold sessions or ids, not be a single {type(sessions).__name__}")
+        raise TypeError(
+            f"sessions must hold sessions or ids, not be a single {type(sessions).__name__}: put it in brackets, [...]"
+        )
     given = cast("SessionSource", sessions)
     return given if isinstance(given, AsyncIterator) else _Owned(given)
 

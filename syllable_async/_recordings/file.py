@@ -52,6 +52,7 @@ MAX_SAME_NAME = 8
 _FLAGS = os.O_WRONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
 _NO_LOCKS = {errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL}
 _NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EACCES}
+_EXISTS = "the target exists; if_exists='replace' or 'skip' permits it"
 
 
 def check_if_exists(if_exists: IfExists) -> IfExists:
@@ -118,7 +119,12 @@ class Place:
         if not self.is_whole_name:
             with suppress(FileExistsError):
                 self.directory.mkdir(0o700, parents=True)
-        if not stat.S_ISDIR(self.directory.stat().st_mode):
+        try:
+            found = self.directory.stat()
+        except FileNotFoundError:
+            text = "there is no such directory; save(directory=...) makes one that is missing"
+            raise FileNotFoundError(errno.ENOENT, text, str(self.directory)) from None
+        if not stat.S_ISDIR(found.st_mode):
             raise NotADirectoryError(errno.ENOTDIR, "not a directory", str(self.directory))
 
     def targets(self) -> list[Path]:
@@ -399,7 +405,7 @@ def _check_target(target: Path, if_exists: IfExists) -> bool:
     if not stat.S_ISREG(mode):
         raise FileExistsError(errno.EEXIST, "the target is not a regular file", str(target))
     if if_exists == "fail":
-        raise FileExistsError(errno.EEXIST, "the target exists", str(target))
+        raise FileExistsError(errno.EEXIST, _EXISTS, str(target))
     return if_exists == "skip"
 
 

@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Any, Protocol, Self, TypeVar
 
 from .._timing import Clock
-from .._validators import positive_int
+from .._validators import AsyncContextOnly, positive_int
 from ..errors import (
     APIError,
     ClientClosedError,
@@ -40,7 +40,7 @@ class Retry(Protocol):
         ...
 
 
-class RecordingStream:
+class RecordingStream(AsyncContextOnly):
     """One recording, to save or to read. Nothing is sent before it is entered, iterated or saved.
 
     `client.sessions.recordings` gives the recordings of a session:
@@ -169,7 +169,7 @@ class RecordingStream:
 
     def _refuse_second_reading(self) -> None:
         if self._started:
-            raise RecordingError("a recording can be read once")
+            raise RecordingError("a recording can be read once: client.sessions.recordings gives it again")
 
     async def save(
         self,

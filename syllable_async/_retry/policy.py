@@ -96,7 +96,10 @@ def check_policy(policy: object) -> RetryPolicy | AsyncRetrying:
 
     if isinstance(policy, AsyncRetrying):
         return policy
-    raise TypeError(f"retries must be a RetryPolicy or a tenacity AsyncRetrying, not {type(policy).__name__}")
+    raise TypeError(
+        f"retries must be a RetryPolicy, such as RetryPolicy(max_attempts=3), or a tenacity AsyncRetrying, "
+        f"not {type(policy).__name__}"
+    )
 
 
 def should_retry(error: SyllableError, rules: RetryPolicy, request: Request) -> bool:
