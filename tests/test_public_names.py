@@ -6,6 +6,7 @@ import inspect
 import pickle
 import typing
 from datetime import UTC, datetime
+from enum import StrEnum
 from importlib import import_module
 from pathlib import Path
 
@@ -13,11 +14,21 @@ import attrs
 import pytest
 
 import syllable_async
-from syllable_async import Cursor, RetryPolicy, SavedRecording, Session
+from syllable_async import (
+    Cursor,
+    OrderByDirection,
+    RetryPolicy,
+    SavedRecording,
+    Session,
+    SessionLabelProperties,
+    SessionProperties,
+)
+from syllable_async._endpoints import session_labels, sessions
 
 PUBLIC = {name: getattr(syllable_async, name) for name in syllable_async.__all__}
 NAMED = {name: thing for name, thing in PUBLIC.items() if inspect.isclass(thing) or inspect.isfunction(thing)}
 MODELS = {name: thing for name, thing in NAMED.items() if inspect.isclass(thing) and attrs.has(thing)}
+CLASSES = {sessions: "Sessions", session_labels: "SessionLabels"}
 VALUES = [
     Cursor(fingerprint="x", end=datetime(2026, 1, 5, tzinfo=UTC)),
     RetryPolicy(),
@@ -47,3 +58,13 @@ def test_the_annotations_of_a_public_attrs_class_can_be_resolved(name: str) -> N
     fields = attrs.fields(attrs.resolve_types(MODELS[name]))
     assert {field.name for field in fields} <= set(resolved)
     assert not any(isinstance(field.type, str) for field in fields)
+
+
+@pytest.mark.parametrize(
+    ("module", "properties"), [(sessions, SessionProperties), (session_labels, SessionLabelProperties)]
+)
+def test_the_names_that_editors_complete_are_the_known_ones(module: typing.Any, properties: type[StrEnum]) -> None:
+    assert typing.get_args(module.PropertyName) == tuple(properties)
+    assert typing.get_args(module.DirectionName) == tuple(OrderByDirection)
+    for name in ("search_fields", "order_by", "fields"):
+        assert "PropertyName" in inspect.signature(module.__dict__[CLASSES[module]].list).parameters[name].annotation

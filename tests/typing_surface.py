@@ -13,6 +13,8 @@ from tenacity import AsyncRetrying, stop_after_attempt
 
 import syllable_async as api
 from syllable_async import AsyncSyllableClient, Cursor, ListResponseSession, RetryPolicy, Session
+from syllable_async._endpoints import session_labels as labels_module
+from syllable_async._endpoints import sessions as sessions_module
 from syllable_async.testing import FakeSyllable
 
 
@@ -72,6 +74,21 @@ async def labels_and_debug(client: AsyncSyllableClient) -> None:
     api.SessionLabelCreate(session_id=1)  # type: ignore[call-arg] # pyright: ignore[reportCallIssue]
     transcript = await client.sessions.get_transcript("a")
     assert_type(transcript.to_text(start=data.messages[0].timestamp, tools=True), str)
+
+
+async def property_names(client: AsyncSyllableClient, name: str, names: list[str]) -> None:
+    """Known names are completed, and any str is taken: a name in a variable, and one that a newer API may know."""
+    known: sessions_module.PropertyName = "agent_name"
+    known = "agent_nam"  # type: ignore[assignment] # pyright: ignore[reportAssignmentType]
+    direction: sessions_module.DirectionName = "descending"  # type: ignore[assignment] # pyright: ignore[reportAssignmentType]
+    await client.sessions.list(order_by=known, order_by_direction=direction, fields=["timestamp", known])
+    await client.sessions.list(search_fields=["agent_id"], search_field_values=[name], order_by=name)
+    await client.sessions.list(search_fields=names, search_field_values=names, fields=names, order_by_direction=name)
+    await client.sessions.list(fields=(api.SessionProperties.SOURCE, "target", name), order_by="of_a_newer_api")
+    await client.sessions.list(order_by=3)  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
+    of_label: labels_module.PropertyName = "user_email"
+    of_label = "agent_name"  # type: ignore[assignment] # pyright: ignore[reportAssignmentType]
+    await client.session_labels.list(order_by=of_label, fields=names, search_fields=[name], search_field_values=names)
 
 
 async def walks(client: AsyncSyllableClient, start: datetime, end: datetime) -> None:

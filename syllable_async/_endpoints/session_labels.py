@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Iterable
 from datetime import datetime
+from typing import Literal, TypeAlias
 
 from .._decoding import to_dict, to_json
 from .._messages import Request
@@ -17,6 +18,18 @@ from ..models import (
     SessionLabelProperties,
 )
 from .endpoint import Endpoint, get_request, id_number
+
+PropertyName: TypeAlias = Literal[
+    "timestamp",
+    "session_id",
+    "type",
+    "code",
+    "user_email",
+    "issue_categories",
+    "session_id_list",
+]
+"""What type checkers and editors complete. Any other str is taken, too: a newer API may know more."""
+DirectionName: TypeAlias = Literal["asc", "desc"]
 
 _LIST = "/api/v1/session_labels/"
 _BY_ID = "/api/v1/session_labels/{session_label_id}"
@@ -33,11 +46,11 @@ class SessionLabels(Endpoint):
         *,
         page: int | None = None,
         limit: int | None = None,
-        search_fields: Iterable[SessionLabelProperties | str] | None = None,
+        search_fields: Iterable[SessionLabelProperties | PropertyName | str] | None = None,
         search_field_values: Iterable[str] | None = None,
-        order_by: SessionLabelProperties | str | None = None,
-        order_by_direction: OrderByDirection | str | None = None,
-        fields: Iterable[SessionLabelProperties | str] | None = None,
+        order_by: SessionLabelProperties | PropertyName | str | None = None,
+        order_by_direction: OrderByDirection | DirectionName | str | None = None,
+        fields: Iterable[SessionLabelProperties | PropertyName | str] | None = None,
         start_datetime: datetime | str | None = None,
         end_datetime: datetime | str | None = None,
         retries: Retries = None,

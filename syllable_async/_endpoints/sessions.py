@@ -7,7 +7,7 @@ import os
 from collections.abc import Awaitable, Callable, Collection, Iterable
 from datetime import datetime
 from functools import partial
-from typing import Self, TypeVar, cast
+from typing import Literal, Self, TypeAlias, TypeVar, cast
 
 import attrs
 
@@ -44,6 +44,29 @@ from ..models import (
 from .endpoint import Endpoint
 
 T = TypeVar("T")
+PropertyName: TypeAlias = Literal[
+    "timestamp",
+    "session_id",
+    "conversation_id",
+    "channel_manager_service",
+    "channel_manager_type",
+    "channel_manager_sid",
+    "agent_type",
+    "agent_id",
+    "agent_name",
+    "prompt_id",
+    "prompt_name",
+    "experiment_id",
+    "experiment_variant_id",
+    "source",
+    "target",
+    "duration",
+    "is_outbound",
+    "is_legacy",
+    "is_test",
+]
+"""What type checkers and editors complete. Any other str is taken, too: a newer API may know more."""
+DirectionName: TypeAlias = Literal["asc", "desc"]
 
 _LIST = "/api/v1/sessions/"
 _BY_ID = "/api/v1/sessions/{session_id}"
@@ -72,11 +95,11 @@ class Sessions(Endpoint):
         *,
         page: int | None = None,
         limit: int | None = None,
-        search_fields: Iterable[SessionProperties | str] | None = None,
+        search_fields: Iterable[SessionProperties | PropertyName | str] | None = None,
         search_field_values: Iterable[str] | None = None,
-        order_by: SessionProperties | str | None = None,
-        order_by_direction: OrderByDirection | str | None = None,
-        fields: Iterable[SessionProperties | str] | None = None,
+        order_by: SessionProperties | PropertyName | str | None = None,
+        order_by_direction: OrderByDirection | DirectionName | str | None = None,
+        fields: Iterable[SessionProperties | PropertyName | str] | None = None,
         start_datetime: datetime | str | None = None,
         end_datetime: datetime | str | None = None,
         on_invalid_row: Callable[[InvalidRow], object] | None = None,
