@@ -1,21 +1,13 @@
-"""The export of `export_parquet.py` on a dask cluster: this process cuts the windows, the workers write them.
+"""Export days of sessions to Parquet on a Dask cluster: each day is one task, `jobs.export` writes its file.
 
-    python examples/export_on_dask.py 2026-01-05 2026-01-12 sessions-dataset --workers 2 --rate 50
+    python examples/export_on_dask.py 2026-01-05 2026-01-12 s3://bucket/sessions --scheduler tcp://cluster:8786
 
-It starts a cluster on this machine, or uses the one at `--scheduler`: there the target must be a place that all workers
-reach, the packages be installed and the key stand in the environment of each. Without a key it uses a fake API. If a
-worker dies, others write its windows, the finished ones included: each has one file that appears in one step, so
-nothing is lost or doubled (`_dataset.py`).
+The last day is not included. Without --scheduler the cluster is two processes on this machine. Elsewhere the packages
+must be installed, the key must stand in each worker's environment, and the target be a place that all of them reach.
+A day that a killed worker had is done again by another one: its file is replaced in one step, so nothing is doubled.
 
-The rate limit holds over all workers: each has one client, and that an equal share of `--rate`, retries included. A
-429 with Retry-After pauses all work of the client that met it; a cluster has as many clients as workers.
-
-When it is worth it: seldom. The time goes by in waiting, and one process waits for many requests at once. Measured on
-the fake at 50 ms an answer, 20,000 sessions, 2 cores that were shared with it: one process 42 s with 32 requests in
-flight and 17 s with 90, two workers with 32 each 42 s, of which 6 s for the cluster to start. A session costs 0.4 ms of
-a core, with transcript 1.1 ms: below some 2,000 sessions a second (900 with transcripts), and so for every API that
-allows fewer requests, one process with more `--requests` is enough. A cluster is for APIs that allow more, for targets
-that take long to write to, and for data that must stay on the machines of the cluster.
+One process with `python -m syllable_async export` is enough for most APIs: its time goes by in waiting. Take a cluster
+for an API that allows thousands of requests a second, or for data that must stay on the cluster's machines.
 """
 
 # Most of dask comes without types.
@@ -24,87 +16,65 @@ that take long to write to, and for data that must stay on the machines of the c
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import logging
-from contextlib import AsyncExitStack, ExitStack
-from functools import partial
+import os
+import sys
+from contextlib import ExitStack
+from datetime import date, timedelta
 from typing import Any
 
-import _connect
-import _dataset
-import _export
-from _dataset import Dataset, Job
-from _export import SIDE_BY_SIDE, Exporter, connect, prepare
-from distributed import Client, LocalCluster, Worker, WorkerPlugin, as_completed, get_worker
-from export_parquet import Bar, arguments, positive, run
+from _connect import KEY, check_key, fail, make_parser
+from distributed import Client, LocalCluster, as_completed
 
-from syllable_async import TimeWindow
+from syllable_async import AsyncSyllableClient, SyllableError, jobs
+from syllable_async.testing import FakeSyllable
 
 
-class Exporting(WorkerPlugin):
-    """What each worker has for its lifetime: a client, in the worker's own event loop."""
+def export_day(day: date, to: str) -> tuple[date, int, bool]:
+    """One day's file, by a client of the worker's own: the day, its rows, whether all could be read."""
 
-    name = "exporting"
+    async def export() -> tuple[date, int, bool]:
+        async with AsyncSyllableClient() as client:
+            report = await jobs.export(client, since=day, until=day + timedelta(days=1), to=to)
+            return day, report.rows, report.complete
 
-    def __init__(self, target: str, rate: float | None, **settings: Any) -> None:
-        self._target = target
-        self._rate = rate
-        self._settings = settings
-
-    async def setup(self, worker: Worker) -> None:  # noqa: ARG002
-        """Called when a worker starts, or starts again."""
-        self._stack = AsyncExitStack()
-        client = await self._stack.enter_async_context(connect(self._rate))
-        self.exporter = Exporter(client, Dataset(self._target), **self._settings)
-
-    async def teardown(self, worker: Worker) -> None:  # noqa: ARG002
-        """Called when it ends in peace."""
-        await self._stack.aclose()
+    return asyncio.run(export())
 
 
-async def write(window: TimeWindow) -> int:
-    """The task: dask awaits it in the worker's event loop, as many at a time as the worker has threads."""
-    plugin: Any = get_worker().plugins[Exporting.name]
-    rows: int = await plugin.exporter.write(window)
-    return rows
-
-
-async def plan(job: Job, dataset: Dataset, rate: float | None) -> list[TimeWindow]:
-    async with connect(rate) as client:
-        return await prepare(client, dataset, job)
-
-
-def export(options: argparse.Namespace, job: Job, dataset: Dataset) -> None:
-    """Hand out the windows that are not done yet."""
-    windows = asyncio.run(plan(job, dataset, options.rate))
-    share = options.rate and options.rate / options.workers
+def main() -> int:
+    parser = make_parser(__doc__)
+    parser.add_argument("since", type=date.fromisoformat, help="the first day, such as 2026-01-05")
+    parser.add_argument("until", type=date.fromisoformat, help="the day after the last one")
+    parser.add_argument("to", help="a folder, or an address that fsspec knows")
+    parser.add_argument("--scheduler", help="address of a cluster; default: one on this machine")
+    options = parser.parse_args()
+    check_key(options.demo)
+    days = [options.since + timedelta(days=number) for number in range((options.until - options.since).days)]
+    if not days:
+        parser.error("the last day must lie after the first one")
+    everything = True
     with ExitStack() as stack:
-        address: Any = options.scheduler or stack.enter_context(local_cluster(options.workers))
-        cluster: Any = stack.enter_context(Client(address))
-        cluster.wait_for_workers(options.workers)
-        for module in (_connect, _dataset, _export):  # in the order in which they import each other
-            cluster.upload_file(module.__file__)
-        settings = {"transcripts": job.transcripts, "requests": options.requests}
-        cluster.register_plugin(Exporting(dataset.target, share, **settings))
-        bar = stack.enter_context(Bar(dataset, windows))
-        tasks = {cluster.submit(write, window, pure=False): window for window in bar.pending}
-        done: Any = as_completed(tasks)
-        for task in done:
-            rows: int = task.result()
-            bar.correct(tasks[task], rows)
-            bar.add(rows)
-
-
-def local_cluster(workers: int) -> Any:
-    # What matters of the workers' complaints ends this program with a message, and a lost worker is made good.
-    settings: dict[str, Any] = {"dashboard_address": None, "silence_logs": logging.CRITICAL}
-    return LocalCluster(n_workers=workers, threads_per_worker=SIDE_BY_SIDE, **settings)
+        if options.demo:
+            fake = stack.enter_context(FakeSyllable(5_000))
+            os.environ.update({KEY: fake.api_key, "SYLLABLE_BASE_URL": fake.url})
+        # A lost worker is made good: of the workers' complaints only those that end the program matter.
+        local: Any = {
+            "n_workers": 2,
+            "threads_per_worker": 4,
+            "dashboard_address": None,
+            "silence_logs": logging.CRITICAL,
+        }
+        cluster: Any = stack.enter_context(Client(options.scheduler or stack.enter_context(LocalCluster(**local))))
+        tasks: Any = as_completed(cluster.map(export_day, days, to=options.to, pure=False), with_results=True)
+        for _, (day, rows, complete) in tasks:
+            print(f"{day}: {rows:,} sessions{'' if complete else ', and some that could not be read'}")
+            everything = everything and complete
+    return 0 if everything else 1
 
 
 if __name__ == "__main__":
-    parser = arguments()
-    parser.add_argument("--workers", type=positive(int), default=2, help="how many there are (%(default)s)")
-    parser.add_argument("--scheduler", help="address of a cluster; default: one on this machine")
-    options = parser.parse_args()
-    run(options, partial(export, options))
+    try:
+        sys.exit(main())
+    except (SyllableError, OSError) as error:
+        fail(f"Stopped: {error}", 1)

@@ -1,8 +1,9 @@
 """Follow new sessions, and keep the summary and the recordings of each: a service that a kill -9 cannot confuse.
 
-Run it with `python examples/follow_sessions.py`, end it with Ctrl-C or kill it, and run it again: it goes on where it
-was. With SYLLABLESDK_API_KEY_HEADER set it follows the real API (another address goes into SYLLABLE_BASE_URL); without
-a key it starts a server of its own, on which calls come in. Everything is kept in ./followed: see `--help`.
+    python examples/follow_sessions.py --folder followed
+
+End it with Ctrl-C or kill it, and run it again: it goes on where it was. With --demo it starts a server of its own, on
+which calls come in; a folder holds invented sessions or real ones, never both.
 
 Why nothing is lost and nothing done twice:
 
@@ -18,15 +19,15 @@ import asyncio
 import fcntl
 import json
 import logging
-import signal
+import math
 import sqlite3
 import time
 from collections.abc import Sequence
-from contextlib import AsyncExitStack
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from _connect import connect
+from _connect import check_key, connect, fail, make_parser, run
 
 from syllable_async import AsyncSyllableClient, Cursor, NotFoundError, Session, SyllableError, decode, to_json
 from syllable_async.testing import FakeSyllable
@@ -47,10 +48,13 @@ log = logging.getLogger("follow_sessions")
 class Store:
     """The inbox: one row for each session, and the cursor. A transaction takes well under a millisecond: no thread."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, demo: bool = False) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._lock = (folder / "lock").open("w")
-        fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # the kernel gives it back, whatever ends the process
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # the kernel frees it, whatever ends the process
+        except BlockingIOError:
+            raise BlockingIOError(f"another process follows into {folder}") from None
         for part in folder.glob("*.part"):  # what a killed run was downloading
             part.unlink()
         self.folder = folder
@@ -58,6 +62,14 @@ class Store:
         self._database = sqlite3.connect(folder / "sessions.sqlite")
         self._database.execute("PRAGMA journal_mode = WAL")
         self._database.executescript(SCHEMA)
+        self._keep_apart(demo)
+
+    def _keep_apart(self, demo: bool) -> None:
+        """Refuse invented sessions among real ones, and the reverse: invented ones have `user_version` 1."""
+        (invented,) = self._database.execute("PRAGMA user_version").fetchone()
+        if self.cursor() is not None and invented != demo:
+            fail(f"{self.folder} holds {'invented' if invented else 'real'} sessions; nothing was written", 2)
+        self._database.execute(f"PRAGMA user_version = {int(demo)}")
 
     def close(self) -> None:
         """Let another process follow into the folder."""
@@ -152,37 +164,34 @@ async def calls_come_in(server: FakeSyllable) -> None:
         server.add_session(timestamp=datetime.now(UTC))
 
 
-async def run(folder: Path, interval: float, workers: int) -> None:
-    stop = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    async with AsyncExitStack() as stack:
-        store = Store(folder)
-        stack.callback(store.close)
-        client, fake = await stack.enter_async_context(connect(sessions=50, say=log.info))
-        async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(follow(client, store, interval))]
-            tasks += [group.create_task(work(client, store)) for _ in range(workers)]
+async def serve(arguments: argparse.Namespace) -> None:
+    """Follow until a signal or an error that no waiting cures."""
+    with closing(Store(arguments.folder, arguments.demo)) as store:
+        async with connect(arguments.demo, sessions=50) as (client, fake), asyncio.TaskGroup() as group:
+            group.create_task(follow(client, store, arguments.interval))
+            for _ in range(arguments.workers):
+                group.create_task(work(client, store))
             if fake is not None:
-                tasks.append(group.create_task(calls_come_in(fake)))
-            await stop.wait()
-            for task in tasks:
-                task.cancel()
+                group.create_task(calls_come_in(fake))
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = make_parser(__doc__)
     parser.add_argument("--folder", type=Path, default=Path("followed"), help="for sessions.sqlite and the recordings")
     parser.add_argument("--interval", type=float, default=30.0, help="seconds between two looks at the server")
     parser.add_argument("--workers", type=int, default=4, help="sessions handled at a time")
     arguments = parser.parse_args(argv)
+    if not 0 < arguments.interval < math.inf:
+        parser.error("--interval must be a positive number of seconds")
+    if arguments.workers < 1:
+        parser.error("--workers must be at least 1")
+    check_key(arguments.demo)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    try:
-        asyncio.run(run(arguments.folder, arguments.interval, arguments.workers))
-    except* BlockingIOError:
-        raise SystemExit(f"another process follows into {arguments.folder}") from None
-    except* (SyllableError, OSError, sqlite3.Error) as failed:
-        raise SystemExit(f"stopped: {failed.exceptions[0]}") from None
+    run(
+        serve(arguments),
+        errors=(SyllableError, OSError, sqlite3.Error),
+        hint="The same command goes on from here.",
+    )
 
 
 if __name__ == "__main__":

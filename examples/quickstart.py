@@ -1,25 +1,25 @@
 """The four operations of the API in one go: walk the sessions, read one and its summary, download its recording.
 
-Run it with `python examples/quickstart.py`. With SYLLABLESDK_API_KEY_HEADER set it talks to the real API (another
-address goes into SYLLABLE_BASE_URL); without a key it starts a server of its own, full of invented sessions.
-Recordings are saved into ./recordings.
+    python examples/quickstart.py
+
+Recordings are saved into ./recordings. Without a key in the environment it starts a server of its own, full of invented
+sessions, says so, and saves into ./demo-recordings.
 """
 
 from __future__ import annotations
 
-import asyncio
+import os
 import wave
 from itertools import islice
 from pathlib import Path
 
-from _connect import connect
+from _connect import KEY, connect, make_parser, run
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 from rich.table import Table
 
-from syllable_async import RecordingStream, Session, SyllableError
+from syllable_async import RecordingStream, Session
 
-FOLDER = Path("recordings")
 console = Console()
 
 
@@ -53,8 +53,10 @@ async def download(recording: RecordingStream, folder: Path) -> None:
             console.print(f"It plays for {audio.getnframes() / audio.getframerate():.1f} s")
 
 
-async def main() -> None:
-    async with connect() as (client, _):
+async def main(demo: bool) -> None:
+    async with connect(demo) as (client, fake):
+        if fake is not None:
+            print(f"No {KEY} in the environment: these sessions are invented, from a fake API at {fake.url}")
         sessions = [session async for session in client.sessions.list().items(max_items=1_000)]
         print_table(sessions)
         for listed in sessions:
@@ -66,14 +68,11 @@ async def main() -> None:
             session = await client.sessions.get_by_id(listed.session_id)
             summary = await client.sessions.get_full_summary(listed.session_id)
             console.print(f"\n{session}\nSummary: {summary.summary or '-'}\nRating: {summary.rating or '-'}\n")
-            await download(recordings[0], FOLDER)
+            await download(recordings[0], Path("recordings" if fake is None else "demo-recordings"))
             return
         console.print("No session has a recording.")
 
 
 if __name__ == "__main__":
-    FOLDER.mkdir(exist_ok=True)
-    try:
-        asyncio.run(main())
-    except (SyllableError, ValueError) as error:
-        raise SystemExit(f"The API could not be used: {error}") from None
+    arguments = make_parser(__doc__).parse_args()
+    run(main(arguments.demo or not os.environ.get(KEY)))

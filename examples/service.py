@@ -1,10 +1,9 @@
 """A web service over the API: sessions as JSON, a page with player and timeline, recordings streamed through.
 
-Run it with `python examples/service.py` and open http://127.0.0.1:8080/. With SYLLABLESDK_API_KEY_HEADER set it serves
-the real API's sessions (another address goes into SYLLABLE_BASE_URL); without a key it starts a server of its own.
+    python examples/service.py --port 8080        then open http://127.0.0.1:8080/
 
-    GET /                                links to the newest sessions
-    GET /sessions?page=0&limit=25        one page as JSON, newest first
+    GET /?page=0&agent=Front%20Desk      a page of links, newest first, with search and the next page
+    GET /sessions?page=0&limit=25        the same as JSON
     GET /sessions/{id}                   a page with the player, the summary and the timeline
     GET /sessions/{id}/recordings/{n}    a recording, streamed through: at no time more than a piece of it is held
 
@@ -15,12 +14,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
-from collections.abc import AsyncIterator
+import sys
+from contextlib import suppress
 from html import escape
 from http import HTTPStatus
 
-from _connect import connect
+from _connect import check_key, connect, make_parser, run
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
@@ -31,6 +30,7 @@ from syllable_async import (
     ListResponseSession,
     NotFoundError,
     RateLimitError,
+    RecordingStream,
     RetryPolicy,
     SyllableError,
     SyllableTimeoutError,
@@ -42,7 +42,7 @@ log = logging.getLogger("service")
 CLIENT = web.AppKey("client", AsyncSyllableClient)
 HEADERS = {
     "Cache-Control": "no-store",
-    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; media-src 'self'",
+    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; media-src 'self'; form-action 'self'",
     "X-Content-Type-Options": "nosniff",
 }
 STATUSES: dict[type[SyllableError], HTTPStatus] = {
@@ -91,8 +91,15 @@ def number(text: str, low: int, high: int) -> int:
 async def newest(request: web.Request) -> ListResponseSession:
     page = number(request.query.get("page", "0"), 0, 1_000_000)
     limit = number(request.query.get("limit", "25"), 1, 100)
-    listed = request.app[CLIENT].sessions.list
-    return await listed(page=page, limit=limit, order_by="timestamp", order_by_direction="desc")
+    agent = request.query.get("agent", "")
+    return await request.app[CLIENT].sessions.list(
+        page=page,
+        limit=limit,
+        search_fields=["agent_name"] if agent else None,
+        search_field_values=[agent] if agent else None,
+        order_by="timestamp",
+        order_by_direction="desc",
+    )
 
 
 async def sessions(request: web.Request) -> web.Response:
@@ -105,15 +112,32 @@ def html(title: str, body: str) -> web.Response:
 
 
 async def index(request: web.Request) -> web.Response:
-    where = request.app.router["session"]
+    where, found = request.app.router["session"], await newest(request)
     lines = [
         f"<li><time>{session.timestamp:%Y-%m-%d %H:%M}</time>"
         f'<a href="{where.url_for(id=session.session_id)}">{escape(session.session_id)}</a>'
         f"<span>{escape(session.agent_name or '')}</span></li>"
-        for session in (await newest(request)).items
+        for session in found.items
         if session.session_id
     ]
-    return html("The newest sessions", f"<ol>{''.join(lines)}</ol>")
+    agent = request.query.get("agent", "")
+    search = (
+        f'<form><input name="agent" value="{escape(agent)}" placeholder="agent\'s name"> <button>Search</button></form>'
+    )
+    steps = "".join(
+        f'<a rel="{rel}" href="{escape(str(request.rel_url.update_query(page=page)))}">{rel}</a> '
+        for rel, page, there in (("prev", found.page - 1, found.page > 0), ("next", found.page + 1, has_next(found)))
+        if there
+    )
+    listed = f"<ol>{''.join(lines)}</ol>" if lines else "<p>No sessions.</p>"
+    return html("The newest sessions", f"{search}{listed}<nav>{steps}</nav>")
+
+
+def has_next(found: ListResponseSession) -> bool:
+    """Where the API gives no totals, a full page may have a next one."""
+    if found.total_pages is None:
+        return len(found.items) >= found.page_size
+    return found.page + 1 < found.total_pages
 
 
 def line(event: TimelineEvent) -> str:
@@ -153,14 +177,16 @@ async def recording(request: web.Request) -> web.StreamResponse:
     if index >= len(streams):
         raise web.HTTPNotFound(text="the session has no such recording")
     async with streams[index] as upstream:  # left by cancellation too, see `handler_cancellation` below
-        response = web.StreamResponse(headers={**HEADERS, "Accept-Ranges": "none"})
-        kind = upstream.content_type or ""  # never the server's word for a page on our origin
-        response.content_type = kind.partition(";")[0] if kind.startswith("audio/") else "application/octet-stream"
-        response.content_length = upstream.total_bytes
+        kind = (upstream.content_type or "").partition(";")[0]
+        response = web.StreamResponse(headers=HEADERS)
+        # Never the server's word for a page on our origin.
+        response.content_type = kind if kind.startswith("audio/") else "application/octet-stream"
+        span = select_range(request, response, upstream)
         await response.prepare(request)
+        if request.method == "HEAD":
+            return response
         try:
-            async for chunk in upstream:
-                await response.write(chunk)
+            await copy(upstream, response, span)
         except SyllableError as error:  # the head is out: only a broken connection can say that this is not the whole
             log.warning("%s broke off: %s", request.path, error)
             if request.transport is not None:
@@ -168,21 +194,39 @@ async def recording(request: web.Request) -> web.StreamResponse:
         return response
 
 
-def make_app(client: AsyncSyllableClient | None = None) -> web.Application:
-    """The service over a client that is open already, or over one that lives as long as the service."""
+def select_range(request: web.Request, response: web.StreamResponse, upstream: RecordingStream) -> range:
+    """The bytes that are asked for, with the head that tells of them (RFC 9110, 14): a player seeks by ranges."""
+    total, etag = upstream.total_bytes, upstream.etag or ""
+    if total is None:  # no range can be told of a whole without a length
+        return range(sys.maxsize)
+    response.headers["Accept-Ranges"] = "bytes"
+    if etag.startswith('"'):
+        response.headers["ETag"] = etag
+    whole = asked = range(total)
+    if request.headers.get("If-Range", etag) == etag and "Range" in request.headers:
+        with suppress(ValueError):  # several ranges, or words that are none: all of it, as the RFC allows
+            asked = whole[request.http_range]
+            response.set_status(206)
+            response.headers["Content-Range"] = f"bytes {asked.start}-{asked.stop - 1}/{total}"
+    if not asked and total:
+        raise web.HTTPRequestRangeNotSatisfiable(headers={**HEADERS, "Content-Range": f"bytes */{total}"})
+    response.content_length = len(asked)
+    return asked
 
-    async def lend(app: web.Application) -> AsyncIterator[None]:
-        if client is not None:
-            app[CLIENT] = client
-            yield
-            return
-        # Nobody waits half a minute for a web page.
-        async with connect(say=log.info, retries=RetryPolicy(deadline=10), timeout=5) as (own, _):
-            app[CLIENT] = own
-            yield
 
+async def copy(upstream: RecordingStream, response: web.StreamResponse, span: range) -> None:
+    """Write these bytes of the recording. It is read from its beginning: what comes before them is left out."""
+    position = 0
+    async for chunk in upstream:
+        await response.write(chunk[max(span.start - position, 0) : max(span.stop - position, 0)])
+        position += len(chunk)
+        if position >= span.stop != upstream.total_bytes:
+            return  # to the end of the whole it is read on: the end may tell that something was wrong
+
+
+def make_app(client: AsyncSyllableClient) -> web.Application:
     app = web.Application(middlewares=[errors])
-    app.cleanup_ctx.append(lend)
+    app[CLIENT] = client
     session_id = r"{id:\w[\w.~-]*}"
     app.router.add_get("/", index)
     app.router.add_get("/sessions", sessions)
@@ -191,7 +235,25 @@ def make_app(client: AsyncSyllableClient | None = None) -> web.Application:
     return app
 
 
+async def serve(demo: bool, port: int) -> None:
+    # Nobody waits half a minute for a web page.
+    async with connect(demo, retries=RetryPolicy(deadline=10), timeout=5) as (client, _):
+        # Without handler_cancellation a browser that leaves would be noticed at the next write only: late, or never.
+        runner = web.AppRunner(make_app(client), handler_cancellation=True, shutdown_timeout=1)
+        await runner.setup()
+        try:
+            site = web.TCPSite(runner, "127.0.0.1", port)
+            await site.start()
+            log.info("http://127.0.0.1:%d/", runner.addresses[0][1])
+            await asyncio.Event().wait()
+        finally:
+            await runner.cleanup()
+
+
 if __name__ == "__main__":
+    parser = make_parser(__doc__)
+    parser.add_argument("--port", type=int, default=8080, help="0 takes a free one (%(default)s)")
+    arguments = parser.parse_args()
+    check_key(arguments.demo)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    # Without handler_cancellation a browser that leaves would be noticed at the next write only: late, or never.
-    web.run_app(make_app(), host="127.0.0.1", port=int(os.environ.get("PORT", "8080")), handler_cancellation=True)
+    run(serve(arguments.demo, arguments.port))

@@ -1,9 +1,9 @@
 """Pictures instead of rows: sessions over time, how long they last, how they are rated, and one of them in detail.
 
-Run it with `python examples/session_report.py --hours 48 --png report.png`: it writes session_report.html, one file
-without scripts or anything from elsewhere, and a picture of it where Chromium is installed. With
-SYLLABLESDK_API_KEY_HEADER set it reports on the real API (another address goes into SYLLABLE_BASE_URL); without a key
-it starts a server of its own. The report quotes patients: keep it like the rest of their records.
+    python examples/session_report.py --hours 48 --png report.png
+
+It writes session_report.html, one file without scripts or anything from elsewhere, and a picture of it where Chromium
+is installed. The report quotes patients: keep it like the rest of their records.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from html import escape
 from pathlib import Path
 
 import attrs
-from _connect import connect
+from _connect import check_key, connect, make_parser, run
 
-from syllable_async import AsyncSyllableClient, Session, SessionTimelineResponse, SyllableError, TimelineEvent
+from syllable_async import AsyncSyllableClient, Session, SessionTimelineResponse, TimelineEvent
 
 BLUE, ORANGE, PURPLE, GREEN, RED, GREY = "#2a6fdb", "#d9822b", "#7b4fc9", "#2e9e6b", "#c9403a", "#9aa5b1"
 LANES = {"agent": BLUE, "user": ORANGE, "tool": PURPLE, "stt": GREEN, "llm": GREEN, "tts": GREEN}
@@ -231,9 +231,9 @@ def picture(page: Path, png: Path, height: int) -> None:
         subprocess.run(command, check=True, capture_output=True, timeout=60)
 
 
-async def collect(hours: int, shown: str | None) -> Report:
+async def collect(demo: bool, hours: int, shown: str | None) -> Report:
     """The report on so many hours up to the newest session."""
-    async with connect(sessions=1_800) as (client, _):
+    async with connect(demo, sessions=1_800) as (client, _):
         newest = (await client.sessions.list(limit=1, order_by="timestamp", order_by_direction="desc")).items
         if not newest:
             raise SystemExit("there are no sessions to report on")
@@ -242,7 +242,7 @@ async def collect(hours: int, shown: str | None) -> Report:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = make_parser(__doc__)
     parser.add_argument("--hours", type=int, default=48, help="how far to look back from the newest session")
     parser.add_argument("--session", help="the one to show in detail; else one of about a minute")
     parser.add_argument("--output", type=Path, default=Path("session_report.html"))
@@ -250,13 +250,13 @@ def main(argv: Sequence[str] | None = None) -> None:
     arguments = parser.parse_args(argv)
     if not 1 <= arguments.hours <= 240:
         parser.error("--hours must lie between 1 and 240")
-    try:
-        report = asyncio.run(collect(arguments.hours, arguments.session))
-        arguments.output.write_text(render(report), "utf-8")
-    except* SyllableError as failed:
-        raise SystemExit(f"the API could not be used: {failed.exceptions[0]}") from None
-    except* OSError as failed:
-        raise SystemExit(f"the report cannot be written: {failed.exceptions[0]}") from None
+    check_key(arguments.demo)
+    run(write(arguments))
+
+
+async def write(arguments: argparse.Namespace) -> None:
+    report = await collect(arguments.demo, arguments.hours, arguments.session)
+    arguments.output.write_text(render(report), "utf-8")
     print(f"{len(report.sessions)} sessions: {arguments.output}")
     if arguments.png:
         said = [event for event in report.detail.events if event.kind == "transcript"] if report.detail else []

@@ -126,7 +126,7 @@ def test_killed_at_random_it_handles_each_session_and_writes_its_effects_once(
         server.add_session()
         wait_for(lambda: handled(folder) == set(server.sessions))
         process.send_signal(signal.SIGTERM)
-        assert process.wait(10) == 0
+        assert process.wait(10) == 128 + signal.SIGTERM
         assert_exact(folder, server)
         server.faults.assert_all_met()
 
@@ -149,7 +149,7 @@ def test_a_key_that_is_refused_ends_it_with_a_clear_word(
     with FakeSyllable(sessions=1) as server:
         server.faults.add("sessions.list", faults.status(401))
         _, told = start(server).communicate(timeout=10)
-        assert b"stopped: HTTP 401" in told
+        assert b"Stopped: HTTP 401" in told
         assert b"Traceback" not in told
 
 

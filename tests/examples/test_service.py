@@ -237,15 +237,3 @@ async def test_a_time_limit_is_a_gateway_timeout(serve: Serve, browser: aiohttp.
             assert reply.status == 504
         await runner.cleanup()
         await client.aclose()
-
-
-async def test_without_a_key_it_brings_its_own_api(
-    monkeypatch: pytest.MonkeyPatch, browser: aiohttp.ClientSession
-) -> None:
-    monkeypatch.delenv("SYLLABLESDK_API_KEY_HEADER", raising=False)
-    runner = web.AppRunner(service.make_app(), access_log=None)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    async with browser.get(f"http://127.0.0.1:{runner.addresses[0][1]}/sessions") as reply:
-        assert len((await reply.json())["items"]) == 25
-    await runner.cleanup()

@@ -24,6 +24,13 @@ def api(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeSyllable]:
         yield server
 
 
+def report(words: list[str], status: int = 0) -> None:
+    """Run the program to its end."""
+    with pytest.raises(SystemExit) as ended:
+        session_report.main(words)
+    assert ended.value.code == status
+
+
 def charts(page: str) -> dict[str, ElementTree.Element]:
     """The pictures by their labels; each is well-formed."""
     found = [ElementTree.fromstring(svg) for svg in re.findall(r"<svg .*?</svg>", page)]
@@ -42,7 +49,7 @@ def test_its_figures_are_the_servers_although_one_request_of_twenty_fails(api: F
     flaky = Random(1)
     api.faults.add("*", faults.status(503, times=None, retry_after=0), when=lambda _: flaky.random() < 1 / 20)
     output = tmp_path / "report.html"
-    session_report.main(["--hours", "48", "--output", str(output)])
+    report(["--hours", "48", "--output", str(output)])
     page = output.read_text("utf-8")
     pictures = charts(page)
     rows = [api.session(name) for name in api.sessions]
@@ -59,7 +66,7 @@ def test_its_figures_are_the_servers_although_one_request_of_twenty_fails(api: F
 
 def test_it_is_one_file_without_scripts_or_anything_from_elsewhere(api: FakeSyllable, tmp_path: Path) -> None:
     output = tmp_path / "report.html"
-    session_report.main(["--output", str(output)])
+    report(["--output", str(output)])
     page = output.read_text("utf-8")
     assert not re.search(r"<(script|link|img|iframe|object)|https?:|url\(|@import|\bon\w+=|\bsrc=|\bhref=", page)
     assert api.api_key not in page
@@ -76,7 +83,7 @@ def test_a_patient_cannot_write_into_it(api: FakeSyllable, tmp_path: Path) -> No
 
     api.faults.add("sessions.get_timeline", faults.edit_json(poison))
     output = tmp_path / "report.html"
-    session_report.main(["--session", session_id, "--output", str(output)])
+    report(["--session", session_id, "--output", str(output)])
     page = output.read_text("utf-8")
     pictures = charts(page)
     assert "<script" not in page
@@ -92,7 +99,7 @@ def test_where_there_is_nothing_to_show_it_says_so(monkeypatch: pytest.MonkeyPat
         with pytest.raises(SystemExit, match="there are no sessions"):
             session_report.main(["--output", str(tmp_path / "report.html")])
         server.add_session(duration=None, timestamp="2026-01-01T10:00:00Z")
-        session_report.main(["--output", str(tmp_path / "report.html")])
+        report(["--output", str(tmp_path / "report.html")])
     page = (tmp_path / "report.html").read_text("utf-8")
     assert "<h1>1 session</h1>" in page
     assert "durations" not in charts(page)
@@ -103,17 +110,14 @@ def test_a_refusal_midway_leaves_the_last_report_in_place(api: FakeSyllable, tmp
     output = tmp_path / "report.html"
     output.write_text("the last one")
     api.faults.add("sessions.get_full_summary", faults.pass_through(times=30), faults.status(401, times=100))
-    with pytest.raises(SystemExit, match="the API could not be used: HTTP 401"):
-        session_report.main(["--output", str(output)])
+    report(["--output", str(output)], status=1)
     assert output.read_text() == "the last one"
 
 
 def test_wrong_arguments_are_told_in_a_line(api: FakeSyllable, tmp_path: Path) -> None:
-    with pytest.raises(SystemExit, match="2"):
-        session_report.main(["--hours", "0"])
+    report(["--hours", "0"], status=2)
     assert not api.requests
-    with pytest.raises(SystemExit, match=r"the report cannot be written: .*No such file"):
-        session_report.main(["--output", str(tmp_path / "nowhere" / "report.html")])
+    report(["--output", str(tmp_path / "nowhere" / "report.html")], status=1)
 
 
 def test_the_picture_is_chromiums_work(monkeypatch: pytest.MonkeyPatch, api: FakeSyllable, tmp_path: Path) -> None:
@@ -126,7 +130,7 @@ def test_the_picture_is_chromiums_work(monkeypatch: pytest.MonkeyPatch, api: Fak
     with pytest.raises(SystemExit, match="neither chromium nor"):
         session_report.main(arguments)
     chromium.chmod(0o755)
-    session_report.main(arguments)
+    report(arguments)
     assert png.read_text() == f"--screenshot={png}\n"
 
 

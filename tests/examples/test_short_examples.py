@@ -31,7 +31,7 @@ def test_quickstart(tmp_path: Path) -> None:
     out = run(tmp_path, "quickstart.py")
     assert f"The first of {len(FakeSyllable(sessions=250).listed)} sessions" in out
     assert "verified by length" in out
-    (saved,) = (tmp_path / "recordings").glob("*.wav")
+    (saved,) = (tmp_path / "demo-recordings").glob("*.wav")
     seconds = float(re.findall(r"It plays for ([\d.]+) s", out)[0])
     with wave.open(str(saved)) as audio:
         assert audio.getnframes() / audio.getframerate() == pytest.approx(seconds, abs=0.05)
@@ -40,20 +40,3 @@ def test_quickstart(tmp_path: Path) -> None:
 
 def test_mock_with_aioresponses(tmp_path: Path) -> None:
     assert run(tmp_path, "testing/mock_with_aioresponses.py") == "Front desk\n"
-
-
-def test_exact_walk(tmp_path: Path) -> None:
-    out = run(tmp_path, "exact_walk.py")
-    assert "0 missing; 0 doubled" in out
-    assert int(re.findall(r"killed after (\d+) sessions", out)[0]) < 2000
-    assert int(re.findall(r"(\d+) were deleted", out)[0]) > 0
-
-
-def test_download_recordings(tmp_path: Path) -> None:
-    out = run(tmp_path, "download_recordings.py", "here")
-    assert "50 sessions, 0 failed" in out
-    files = list((tmp_path / "here").iterdir())
-    assert len(files) > 20
-    for file in files:
-        with wave.open(str(file)) as audio:
-            assert len(audio.readframes(audio.getnframes())) == audio.getnframes() * audio.getsampwidth()
