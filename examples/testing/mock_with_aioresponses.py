@@ -1,20 +1,27 @@
 """Mock the client's replies in a unit test with aioresponses, where no server is wanted.
 
-Run it with `python examples/testing/mock_with_aioresponses.py` (needs aioresponses, from the extra `test`). For more
-than a single reply use `syllable_async.testing.FakeSyllable`: it behaves like the API, on a real socket.
+    python examples/testing/mock_with_aioresponses.py
+
+It prints the agent's name of a mocked session. For more than a single reply use `syllable_async.testing.FakeSyllable`:
+it behaves like the API, on a real socket.
 """
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import json
 from typing import Any
 from unittest.mock import Mock
 
 from aiohttp import ClientResponse
-from aioresponses import aioresponses
 
 from syllable_async import AsyncSyllableClient, Session
+
+try:
+    from aioresponses import aioresponses
+except ModuleNotFoundError:
+    raise SystemExit("This program needs aioresponses: pip install aioresponses") from None
 
 
 class MockedResponse(ClientResponse):
@@ -43,4 +50,6 @@ async def main() -> None:
 
 
 if __name__ == "__main__":
+    formatter = argparse.RawDescriptionHelpFormatter
+    argparse.ArgumentParser(description=__doc__, formatter_class=formatter).parse_args()
     asyncio.run(main())

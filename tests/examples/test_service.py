@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable
+from html import unescape
 from random import Random
+from urllib.parse import urlencode
 
 import aiohttp
 import pytest
@@ -15,7 +18,7 @@ from aiohttp import web
 
 from syllable_async import AsyncSyllableClient, RetryPolicy
 from syllable_async.testing import FakeSyllable, Fault, faults
-from tests.fault_server.instructions import Head, Instruction, Stage, json_reply
+from tests.fault_server.instructions import Head, Instruction, Raw, Stage, json_reply
 from tests.fault_server.server import FaultServer
 from tests.fault_server.wire import Connection
 
@@ -93,6 +96,73 @@ async def test_the_page_has_player_and_timeline_and_escapes_what_patients_say(
     assert policy.startswith("default-src 'none'")
     assert server.api_key not in text
     server.faults.assert_all_met()
+
+
+async def test_the_pages_of_links_lead_through_a_search(
+    serve: Serve, browser: aiohttp.ClientSession, server: FakeSyllable
+) -> None:
+    evil = '"><b>&'
+    wanted = [server.add_session(agent_name=evil) for _ in range(30)]
+    url, shown = await serve(server.api_key, server.url), list[str]()
+    path = "/?" + urlencode({"agent": evil})
+    while path:
+        async with browser.get(url + path) as reply:
+            text = await reply.text()
+        assert "<b>" not in text
+        shown += re.findall(r'href="/sessions/(\d+)"', text)
+        following = re.search(r'<a rel="next" href="(.*?)"', text)
+        assert ('rel="prev"' in text) is (len(shown) > 25)
+        path = unescape(following[1]) if following else ""
+    assert sorted(shown) == sorted(wanted)
+    async with browser.get(f"{url}/?agent=nobody") as reply:
+        assert "No sessions." in await reply.text()
+
+
+@pytest.mark.parametrize(
+    ("asked", "status", "part", "told"),
+    [
+        ("bytes=0-", 206, slice(None), "bytes 0-255999/256000"),
+        ("bytes=200000-", 206, slice(200_000, None), "bytes 200000-255999/256000"),
+        ("bytes=70000-70009", 206, slice(70_000, 70_010), "bytes 70000-70009/256000"),
+        ("bytes=-5", 206, slice(-5, None), "bytes 255995-255999/256000"),
+        ("bytes=256000-", 416, None, "bytes */256000"),
+        ("bytes=9-3", 200, slice(None), None),
+        ("bytes=0-1,5-6", 200, slice(None), None),
+    ],
+)
+async def test_a_player_can_seek(
+    asked: str,
+    status: int,
+    part: slice | None,
+    told: str | None,
+    serve: Serve,
+    browser: aiohttp.ClientSession,
+    server: FakeSyllable,
+) -> None:
+    audio = bytes(range(256)) * 1000
+    server.faults.add("sessions.stream_recording", faults.cut(100_000))
+    url = f"{await serve(server.api_key, server.url)}/sessions/{server.add_session(recordings=[audio])}/recordings/0"
+    async with browser.get(url, headers={"Range": asked}) as reply:
+        assert (reply.status, reply.headers.get("Content-Range")) == (status, told)
+        if part is not None:
+            assert (await reply.read(), reply.content_length) == (audio[part], len(audio[part]))
+            assert reply.headers["Accept-Ranges"] == "bytes"
+    async with browser.get(url, headers={"Range": "bytes=0-9", "If-Range": '"other"'}) as reply:
+        assert (reply.status, len(await reply.read())) == (200, len(audio))
+    async with browser.head(url) as reply:
+        assert (reply.status, reply.content_length) == (200, len(audio))
+
+
+async def test_a_recording_without_a_length_has_no_ranges(serve: Serve, browser: aiohttp.ClientSession) -> None:
+    headers = {"Transfer-Encoding": "chunked", "Content-Type": "audio/wav"}
+    async with FaultServer() as api:
+        url = f"{api.url}/api/v1/sessions/recording/stream?token=t"
+        api.add(json_reply({"recordings": [url]}), prefix="/api/v1/sessions/recording/s1")
+        api.add([Head(200, headers), Raw(b"3\r\nabc\r\n0\r\n\r\n")], prefix="/api/v1/sessions/recording/stream")
+        asked = f"{await serve('key', api.url)}/sessions/s1/recordings/0"
+        async with browser.get(asked, headers={"Range": "bytes=1-"}) as reply:
+            assert (reply.status, await reply.read()) == (200, b"abc")
+            assert "Accept-Ranges" not in reply.headers
 
 
 async def test_a_recording_arrives_byte_by_byte_through_a_cut(

@@ -1,137 +1,89 @@
-"""`session_report.py`: its figures are the server's, it is one file, and it lets no patient write into it."""
+"""`session_report.py`: its figures are the server's, and what a patient says is drawn and not obeyed."""
 
 from __future__ import annotations
 
-import re
 from collections import Counter
-from collections.abc import Iterator
+from datetime import datetime, timedelta
 from pathlib import Path
 from random import Random
-from xml.etree import ElementTree
 
 import pytest
 import session_report
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
+from syllable_async import AsyncSyllableClient, RetryPolicy
 from syllable_async.testing import FakeSyllable, faults
 
-
-@pytest.fixture
-def api(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeSyllable]:
-    """A server in a thread, as the key's owner finds it."""
-    with FakeSyllable(sessions=150, hide_tests=False) as server:
-        monkeypatch.setenv("SYLLABLESDK_API_KEY_HEADER", server.api_key)
-        monkeypatch.setenv("SYLLABLE_BASE_URL", server.url)
-        yield server
+QUICK = RetryPolicy(initial=0, maximum=0)
 
 
-def report(words: list[str], status: int = 0) -> None:
-    """Run the program to its end."""
-    with pytest.raises(SystemExit) as ended:
-        session_report.main(words)
-    assert ended.value.code == status
+async def report(client: AsyncSyllableClient, shown: str | None = None) -> Figure:
+    span = await session_report.newest_hours(client, 48)
+    return session_report.draw(await session_report.gather(client, *span, shown))
 
 
-def charts(page: str) -> dict[str, ElementTree.Element]:
-    """The pictures by their labels; each is well-formed."""
-    found = [ElementTree.fromstring(svg) for svg in re.findall(r"<svg .*?</svg>", page)]
-    return {svg.attrib["aria-label"]: svg for svg in found}
+def words(axes: Axes) -> list[str]:
+    return [text.get_text() for text in (*axes.texts, *axes.get_yticklabels(), axes.title)]
 
 
-def hints(svg: ElementTree.Element) -> list[str]:
-    return [title.text or "" for title in svg.iter("title")]
+def titled(figure: Figure, title: str) -> Axes:
+    return next(axes for axes in figure.axes if axes.get_title(loc="left").startswith(title))
 
 
-def words(svg: ElementTree.Element) -> list[str]:
-    return [text.text or "" for text in svg.iter("text")]
-
-
-def test_its_figures_are_the_servers_although_one_request_of_twenty_fails(api: FakeSyllable, tmp_path: Path) -> None:
+async def test_its_figures_are_the_servers_although_one_request_of_twenty_fails(tmp_path: Path) -> None:
     flaky = Random(1)
-    api.faults.add("*", faults.status(503, times=None, retry_after=0), when=lambda _: flaky.random() < 1 / 20)
-    output = tmp_path / "report.html"
-    report(["--hours", "48", "--output", str(output)])
-    page = output.read_text("utf-8")
-    pictures = charts(page)
-    rows = [api.session(name) for name in api.sessions]
-    assert "<h1>150 sessions</h1>" in page
-    assert sum(map(int, hints(pictures["sessions per hour"]))) == 150
-    assert sum(map(int, hints(pictures["durations"]))) == sum(row["duration"] is not None for row in rows)
-    labels = words(pictures["ratings"])
-    ratings = Counter(dict(zip(labels[::2], map(int, labels[1::2]), strict=True)))
-    assert ratings.total() == 150
-    assert set(ratings) == {"Great", "Good", "Fair", "Poor", "not rated"}
-    assert {"agent", "user", "tool", "stt", "llm", "tts", "0:00"} <= set(words(pictures["timeline"]))
-    api.faults.assert_all_met()
+    async with FakeSyllable(sessions=150, hide_tests=False) as api:
+        api.faults.add("*", faults.status(503, times=None), when=lambda _: flaky.random() < 1 / 20)
+        async with AsyncSyllableClient(api.api_key, base_url=api.url, retries=QUICK) as client:
+            figure = await report(client)
+        rows = [api.session(name) for name in api.sessions]
+        api.faults.assert_all_met()
+    hours = Counter(datetime.fromisoformat(row["timestamp"]).replace(minute=0, second=0, microsecond=0) for row in rows)
+    axes = titled(figure, "Sessions per hour")
+    inbound, outbound = ([bar.get_height() for bar in bars] for bars in axes.containers)
+    first = max(hours) - timedelta(hours=47)
+    assert [low + high for low, high in zip(inbound, outbound, strict=True)] == [
+        hours[first + timedelta(hours=place)] for place in range(48)
+    ]
+    assert sum(outbound) == sum(row["is_outbound"] is True for row in rows)
+    [columns] = titled(figure, "Duration").containers
+    assert sum(bar.get_height() for bar in columns) == sum(row["duration"] is not None for row in rows)
+    [bars] = titled(figure, "Rating").containers
+    assert sum(bar.get_width() for bar in bars) == 150
+    assert {"Great", "Good", "Fair", "Poor", "not rated"} <= set(words(titled(figure, "Rating")))
+    assert {"agent", "user", "tool", "stt", "llm", "tts", "1"} <= set(words(titled(figure, "One session")))
+    for ending, begin in ((".png", b"\x89PNG"), (".pdf", b"%PDF"), (".svg", b"<?xml")):
+        figure.savefig(tmp_path / f"report{ending}")
+        assert (tmp_path / f"report{ending}").read_bytes().startswith(begin)
 
 
-def test_it_is_one_file_without_scripts_or_anything_from_elsewhere(api: FakeSyllable, tmp_path: Path) -> None:
-    output = tmp_path / "report.html"
-    report(["--output", str(output)])
-    page = output.read_text("utf-8")
-    assert not re.search(r"<(script|link|img|iframe|object)|https?:|url\(|@import|\bon\w+=|\bsrc=|\bhref=", page)
-    assert api.api_key not in page
-
-
-def test_a_patient_cannot_write_into_it(api: FakeSyllable, tmp_path: Path) -> None:
-    evil = "<script>alert('x')</script>\"&"
-    session_id = api.add_session(duration=60.0, rating=evil)
+async def test_what_a_patient_says_is_no_markup(tmp_path: Path) -> None:
+    evil = "$\\frac{1}{$ <script>"
 
     def poison(document: dict[str, object]) -> dict[str, object]:
-        event = {"kind": evil, "timestamp": "2026-01-01T00:00:00Z", "offset": evil, "label": evil, "category": evil}
+        event = {"kind": "x", "timestamp": "2026-01-01T00:00:00Z", "offset": "", "label": evil, "category": "$x^{$"}
         said = {**event, "kind": "transcript", "source": evil, "text": evil, "turn_index": 0}
         return {**document, "session_id": evil, "session_start": None, "events": [event, said]}
 
-    api.faults.add("sessions.get_timeline", faults.edit_json(poison))
-    output = tmp_path / "report.html"
-    report(["--session", session_id, "--output", str(output)])
-    page = output.read_text("utf-8")
-    pictures = charts(page)
-    assert "<script" not in page
-    assert page.count("&lt;script&gt;") == 7  # heading; lane and hint; dot and list; rating and hint
-    assert evil in words(pictures["timeline"])
-    assert evil in hints(pictures["timeline"])
+    async with FakeSyllable(sessions=1) as api:
+        api.add_session(duration=60.0, rating="$r^{$")
+        api.faults.add("sessions.get_timeline", faults.edit_json(poison))
+        async with AsyncSyllableClient(api.api_key, base_url=api.url) as client:
+            figure = await report(client)
+    figure.savefig(tmp_path / "report.svg")
+    assert any("script" in word for axes in figure.axes for word in words(axes))
+    assert "<script" not in (tmp_path / "report.svg").read_text("utf-8")
 
 
-def test_where_there_is_nothing_to_show_it_says_so(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    with FakeSyllable(sessions=0) as server:
-        monkeypatch.setenv("SYLLABLESDK_API_KEY_HEADER", server.api_key)
-        monkeypatch.setenv("SYLLABLE_BASE_URL", server.url)
-        with pytest.raises(SystemExit, match="there are no sessions"):
-            session_report.main(["--output", str(tmp_path / "report.html")])
-        server.add_session(duration=None, timestamp="2026-01-01T10:00:00Z")
-        report(["--output", str(tmp_path / "report.html")])
-    page = (tmp_path / "report.html").read_text("utf-8")
-    assert "<h1>1 session</h1>" in page
-    assert "durations" not in charts(page)
-    assert "of no session known" in page
-
-
-def test_a_refusal_midway_leaves_the_last_report_in_place(api: FakeSyllable, tmp_path: Path) -> None:
-    output = tmp_path / "report.html"
-    output.write_text("the last one")
-    api.faults.add("sessions.get_full_summary", faults.pass_through(times=30), faults.status(401, times=100))
-    report(["--output", str(output)], status=1)
-    assert output.read_text() == "the last one"
-
-
-def test_wrong_arguments_are_told_in_a_line(api: FakeSyllable, tmp_path: Path) -> None:
-    report(["--hours", "0"], status=2)
-    assert not api.requests
-    report(["--output", str(tmp_path / "nowhere" / "report.html")], status=1)
-
-
-def test_the_picture_is_chromiums_work(monkeypatch: pytest.MonkeyPatch, api: FakeSyllable, tmp_path: Path) -> None:
-    page, png, chromium = tmp_path / "report.html", tmp_path / "report.png", tmp_path / "chromium"
-    chromium.write_text(
-        '#!/bin/sh\nfor word; do case $word in --screenshot=*) echo "$word" > "${word#*=}";; esac; done\n'
-    )
-    arguments = ["--output", str(page), "--png", str(png)]
-    monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(SystemExit, match="neither chromium nor"):
-        session_report.main(arguments)
-    chromium.chmod(0o755)
-    report(arguments)
-    assert png.read_text() == f"--screenshot={png}\n"
+async def test_a_session_without_duration_or_talk_is_drawn() -> None:
+    async with FakeSyllable(sessions=0) as api, AsyncSyllableClient(api.api_key, base_url=api.url) as client:
+        with pytest.raises(SystemExit):
+            await report(client)
+        api.add_session(duration=None, timestamp="2026-01-01T10:00:00Z")
+        figure = await report(client)
+        figure.canvas.draw()
+    assert titled(figure, "Duration: of no session known").containers == []
 
 
 def test_the_picture_in_the_readme_is_small_enough_to_be_kept() -> None:
