@@ -37,7 +37,8 @@ def _on_signal(number: int, _: FrameType | None) -> NoReturn:
 
 def _on_exception(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
     if isinstance(error, ModuleNotFoundError):
-        sys.stderr.write(f"This program needs {error.name}: pip install 'syllable-async[examples]'\n")
+        package = (error.name or "").partition(".")[0]
+        sys.stderr.write(f"This program needs {package}: pip install 'syllable-async[examples]'\n")
     else:
         sys.__excepthook__(kind, error, trace)
 

@@ -16,10 +16,10 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Annotated, Any
 
-import uvicorn
 from _connect import check_key, connect, make_parser
 from fastapi import APIRouter, Depends, FastAPI, Header, HTTPException, Query, Request, Response
 from fastapi.responses import JSONResponse, StreamingResponse
+from uvicorn import run
 
 from syllable_async import (
     AsyncSyllableClient,
@@ -180,4 +180,4 @@ if __name__ == "__main__":
     check_key(arguments.demo)
     # Nobody waits half a minute for a web page.
     app = make_app(arguments.demo, retries=RetryPolicy(deadline=10), timeout=5)
-    uvicorn.run(app, host="127.0.0.1", port=arguments.port)
+    run(app, host="127.0.0.1", port=arguments.port)

@@ -23,7 +23,7 @@ import math
 import sqlite3
 import time
 from collections.abc import Sequence
-from contextlib import closing
+from contextlib import ExitStack, closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -50,19 +50,21 @@ class Store:
 
     def __init__(self, folder: Path, demo: bool = False) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        self._lock = (folder / "lock").open("w")
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # the kernel frees it, whatever ends the process
-        except BlockingIOError:
-            raise BlockingIOError(f"another process follows into {folder}") from None
-        for part in folder.glob("*.part"):  # what a killed run was downloading
-            part.unlink()
         self.folder = folder
         self._claimed = set[str]()
-        self._database = sqlite3.connect(folder / "sessions.sqlite")
-        self._database.execute("PRAGMA journal_mode = WAL")
-        self._database.executescript(SCHEMA)
-        self._keep_apart(demo)
+        with ExitStack() as opened:
+            lock = opened.enter_context((folder / "lock").open("w"))
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # the kernel frees it, whatever ends the process
+            except BlockingIOError:
+                raise BlockingIOError(f"another process follows into {folder}") from None
+            self._database = opened.enter_context(closing(sqlite3.connect(folder / "sessions.sqlite")))
+            self._database.execute("PRAGMA journal_mode = WAL")
+            self._database.executescript(SCHEMA)
+            self._keep_apart(demo)
+            for part in folder.glob("*.part"):  # what a killed run was downloading
+                part.unlink()
+            self.close = opened.pop_all().close
 
     def _keep_apart(self, demo: bool) -> None:
         """Refuse invented sessions among real ones, and the reverse: invented ones have `user_version` 1."""
@@ -70,11 +72,6 @@ class Store:
         if self.cursor() is not None and invented != demo:
             fail(f"{self.folder} holds {'invented' if invented else 'real'} sessions; nothing was written", 2)
         self._database.execute(f"PRAGMA user_version = {int(demo)}")
-
-    def close(self) -> None:
-        """Let another process follow into the folder."""
-        self._database.close()
-        self._lock.close()
 
     def cursor(self) -> Cursor | None:
         """Where to go on; None on the first run."""

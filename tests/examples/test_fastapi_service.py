@@ -10,6 +10,7 @@ import fastapi_service
 import pytest
 import pytest_asyncio
 import uvicorn
+from yarl import URL
 
 from syllable_async import RetryPolicy
 from syllable_async.testing import FakeSyllable, Fault, faults
@@ -17,26 +18,46 @@ from syllable_async.testing import FakeSyllable, Fault, faults
 AUDIO = bytes(range(256)) * 1_000
 
 
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def running() -> AsyncIterator[tuple[FakeSyllable, aiohttp.ClientSession]]:
+    """One API and one service for all tests: uvicorn takes its time to end."""
+    async with FakeSyllable(sessions=60) as server:
+        quick = RetryPolicy(initial=0, maximum=0, deadline=5)
+        with pytest.MonkeyPatch.context() as environment:
+            environment.setenv("SYLLABLESDK_API_KEY_HEADER", server.api_key)
+            environment.setenv("SYLLABLE_BASE_URL", server.url)
+            app = fastapi_service.make_app(retries=quick)
+            service = uvicorn.Server(uvicorn.Config(app, port=0, log_config=None, ws="none"))
+            serving = asyncio.create_task(service.serve())
+            while not service.started:  # noqa: ASYNC110 - uvicorn has no event for it
+                await asyncio.sleep(0)
+        port = service.servers[0].sockets[0].getsockname()[1]
+        async with aiohttp.ClientSession(f"http://127.0.0.1:{port}") as browser:
+            yield server, browser
+        service.should_exit = True
+        await serving
+
+
 @pytest.fixture
-def api(monkeypatch: pytest.MonkeyPatch, server: FakeSyllable) -> FakeSyllable:
-    """The API that the environment tells of."""
-    monkeypatch.setenv("SYLLABLESDK_API_KEY_HEADER", server.api_key)
-    monkeypatch.setenv("SYLLABLE_BASE_URL", server.url)
-    return server
+def api(running: tuple[FakeSyllable, aiohttp.ClientSession]) -> FakeSyllable:
+    """The API behind the service, as if nothing had happened yet."""
+    running[0].faults.clear()
+    running[0].requests.clear()
+    return running[0]
 
 
-@pytest_asyncio.fixture
-async def browser(api: FakeSyllable) -> AsyncIterator[aiohttp.ClientSession]:
-    app = fastapi_service.make_app(retries=RetryPolicy(initial=0, maximum=0, deadline=5))
-    service = uvicorn.Server(uvicorn.Config(app, port=0, log_config=None, ws="none"))
-    serving = asyncio.create_task(service.serve())
-    while not service.started:  # noqa: ASYNC110 - uvicorn has no event for it
-        await asyncio.sleep(0)
-    port = service.servers[0].sockets[0].getsockname()[1]
-    async with aiohttp.ClientSession(f"http://127.0.0.1:{port}") as browser:
-        yield browser
-    service.should_exit = True
-    await serving
+@pytest.fixture
+def browser(running: tuple[FakeSyllable, aiohttp.ClientSession]) -> aiohttp.ClientSession:
+    return running[1]
+
+
+def following(reply: aiohttp.ClientResponse) -> str:
+    """Path and query of the next page; empty where there is none."""
+    link = reply.links.get("next")
+    return str(URL(str(link["url"])).relative()) if link else ""
 
 
 async def test_pages_are_newest_first_and_name_the_next_one(api: FakeSyllable, browser: aiohttp.ClientSession) -> None:
@@ -45,7 +66,7 @@ async def test_pages_are_newest_first_and_name_the_next_one(api: FakeSyllable, b
     while url:
         async with browser.get(url) as reply:
             shown += [item["session_id"] for item in (await reply.json())["items"]]
-            url = str(reply.links["next"]["url"].relative()) if "next" in reply.links else ""
+            url = following(reply)
     assert shown == list(reversed(api.listed))
 
 
@@ -53,10 +74,10 @@ async def test_a_search_finds_the_sessions_of_one_agent(api: FakeSyllable, brows
     wanted = {api.add_session(agent_name="Night & Day") for _ in range(3)}
     async with browser.get("/sessions", params={"agent": "Night & Day", "limit": 2}) as reply:
         found = [item["session_id"] for item in (await reply.json())["items"]]
-    async with browser.get(str(reply.links["next"]["url"].relative())) as rest:
+    async with browser.get(following(reply)) as rest:
         found += [item["session_id"] for item in (await rest.json())["items"]]
     assert sorted(found) == sorted(wanted)
-    assert "next" not in rest.links
+    assert not following(rest)
 
 
 async def test_a_summary_is_the_servers(api: FakeSyllable, browser: aiohttp.ClientSession) -> None:

@@ -108,7 +108,7 @@ def assert_exact(folder: Path, server: FakeSyllable) -> None:
     assert not list(folder.glob("*.part"))
 
 
-@pytest.mark.parametrize("kills", [3, pytest.param(20, marks=pytest.mark.long)])
+@pytest.mark.parametrize("kills", [1, pytest.param(20, marks=pytest.mark.long)])
 def test_killed_at_random_it_handles_each_session_and_writes_its_effects_once(
     kills: int, folder: Path, start: Callable[[FakeSyllable], subprocess.Popen[bytes]]
 ) -> None:
@@ -131,16 +131,24 @@ def test_killed_at_random_it_handles_each_session_and_writes_its_effects_once(
         server.faults.assert_all_met()
 
 
-def test_two_of_them_in_one_folder_are_refused(
-    folder: Path, start: Callable[[FakeSyllable], subprocess.Popen[bytes]]
-) -> None:
-    with FakeSyllable(sessions=1) as server:
-        start(server)
-        wait_for(lambda: bool(handled(folder)))
-        second = start(server)
-        assert second.wait(10) == 1
-        assert second.stderr is not None
-        assert b"another process follows into" in second.stderr.read()
+def test_two_of_them_in_one_folder_are_refused(folder: Path) -> None:
+    with closing(follow_sessions.Store(folder)), pytest.raises(BlockingIOError, match="another process follows into"):
+        follow_sessions.Store(folder)
+
+
+@pytest.mark.parametrize("first", [False, True])
+async def test_invented_sessions_and_real_ones_do_not_mix(first: bool, folder: Path) -> None:
+    async with FakeSyllable(sessions=1) as server, AsyncSyllableClient(server.api_key, base_url=server.url) as client:
+        with closing(follow_sessions.Store(folder, demo=first)) as store:
+            async with client.sessions.list().snapshot() as walk:
+                async for session in walk:
+                    store.take_in(session, walk.cursor)
+    before = rows(folder, "SELECT * FROM sessions")
+    with pytest.raises(SystemExit, match="2"):
+        follow_sessions.Store(folder, demo=not first)
+    with closing(follow_sessions.Store(folder, demo=first)) as store:  # refused, it let go of the folder
+        assert store.cursor() is not None
+    assert rows(folder, "SELECT * FROM sessions") == before
 
 
 def test_a_key_that_is_refused_ends_it_with_a_clear_word(
