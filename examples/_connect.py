@@ -12,7 +12,7 @@ from collections.abc import AsyncGenerator, Coroutine
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from types import FrameType, TracebackType
-from typing import Any, NoReturn
+from typing import Any, NoReturn, cast
 
 KEY = "SYLLABLESDK_API_KEY_HEADER"
 EPILOG = f"""
@@ -98,7 +98,7 @@ def run(
     """
     try:
         sys.exit(asyncio.run(_until_signal(main, hint)))
-    except (*errors, ExceptionGroup) as error:
+    except Exception as error:
         first = _first(error)
         if not isinstance(first, errors):
             raise
@@ -126,6 +126,5 @@ async def _until_signal(main: Coroutine[Any, Any, int | None], hint: str) -> int
 
 def _first(error: Exception) -> Exception:
     while isinstance(error, ExceptionGroup):
-        group: ExceptionGroup[Exception] = error
-        error = group.exceptions[0]
+        error = cast("ExceptionGroup[Exception]", error).exceptions[0]
     return error

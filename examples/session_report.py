@@ -6,7 +6,8 @@ The file's ending says what it is: png, svg or pdf. It quotes patients: keep it 
 """
 
 # matplotlib's types leave much open.
-# pyright: reportUnknownMemberType=false
+# mypy: disable-error-code="no-untyped-call"
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 
 from __future__ import annotations
 
