@@ -188,7 +188,9 @@ def test_the_export_on_dask_writes_a_file_a_day(tmp_path: Path) -> None:
     pytest.importorskip("syllable_async.jobs")
     out = finish(tmp_path, str(EXAMPLES / "export_on_dask.py"), *WORDS["export_on_dask.py"], "--demo")
     counts = dict(re.findall(r"(2026-01-0\d): ([\d,]+) sessions", out))
-    assert sorted(path.name for path in tmp_path.glob("out/*.parquet")) == [f"sessions-{day}.parquet" for day in counts]
+    assert sorted(path.name for path in tmp_path.glob("out/*.parquet")) == [
+        f"sessions-{day}.parquet" for day in sorted(counts)
+    ]
     assert len(counts) == 2
 
 
