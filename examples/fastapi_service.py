@@ -43,6 +43,14 @@ STATUSES: dict[type[SyllableError], int] = {
     SyllableTimeoutError: 504,
     SyllableError: 502,  # all others, a refused key of ours among them, are no fault of the caller's
 }
+AUDIO = {
+    b"RIFF": "audio/wav",
+    b"OggS": "audio/ogg",
+    b"fLaC": "audio/flac",
+    b"ID3": "audio/mpeg",
+    b"\xff\xfb": "audio/mpeg",
+}
+"""What recordings begin with. The API says `application/octet-stream`, and not every browser plays that."""
 HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 router = APIRouter()
 
@@ -121,10 +129,10 @@ async def stream_recording(
         headers["Content-Length"] = str(len(span))
     if etag.startswith('"'):
         headers["ETag"] = etag
-    # Never the API's word for a page on our origin.
-    kind = recording.content_type or ""
-    media_type = kind if kind.startswith("audio/") else "application/octet-stream"
-    return StreamingResponse(read(recording, span), status, headers, media_type)
+    chunks = aiter(recording)
+    first = await anext(chunks, b"")
+    kind = media_type(recording.content_type, first)
+    return StreamingResponse(select(first, chunks, span, whole=status == 200), status, headers, kind)
 
 
 def parse_range(header: str | None, total: int) -> range | None:
@@ -140,14 +148,24 @@ def parse_range(header: str | None, total: int) -> range | None:
     return range(total)[int(first) : int(last) + 1 if last else None]
 
 
-async def read(recording: RecordingStream, span: range | None) -> AsyncIterator[bytes]:
+def media_type(declared: str | None, first: bytes) -> str:
+    """The type of a recording that begins so; never the API's word for a page on our origin."""
+    if declared and declared.startswith("audio/"):
+        return declared.partition(";")[0]
+    return next((kind for begin, kind in AUDIO.items() if first.startswith(begin)), "application/octet-stream")
+
+
+async def select(
+    chunk: bytes, chunks: AsyncIterator[bytes], span: range | None, *, whole: bool
+) -> AsyncIterator[bytes]:
     """These bytes. The recording is read from its beginning: what comes before them is left out."""
     position = 0
-    async for chunk in recording:
+    while chunk:
         yield chunk if span is None else chunk[max(span.start - position, 0) : max(span.stop - position, 0)]
         position += len(chunk)
-        if span is not None and position >= span.stop != recording.total_bytes:
-            return  # to the end of the whole it is read on: the end may tell that something was wrong
+        if span is not None and position >= span.stop and not whole:
+            return  # the whole is read on to its end, which may tell that something was wrong
+        chunk = await anext(chunks, b"")
 
 
 async def on_error(_: Request, error: Exception) -> JSONResponse:

@@ -15,6 +15,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import sys
+from collections.abc import AsyncIterator
 from contextlib import suppress
 from html import escape
 from http import HTTPStatus
@@ -54,6 +55,14 @@ STATUSES: dict[type[SyllableError], HTTPStatus] = {
     # All others, a refused key of ours among them, are no fault of the browser's.
     SyllableError: HTTPStatus.BAD_GATEWAY,
 }
+AUDIO = {
+    b"RIFF": "audio/wav",
+    b"OggS": "audio/ogg",
+    b"fLaC": "audio/flac",
+    b"ID3": "audio/mpeg",
+    b"\xff\xfb": "audio/mpeg",
+}
+"""What recordings begin with. The API says `application/octet-stream`, and not every browser plays that."""
 STYLE = """
 body{font:16px/1.5 system-ui,sans-serif;max-width:54rem;margin:2rem auto;padding:0 1rem;color:#1f2933}
 h1{font-size:1.5rem;margin-bottom:0} .muted{color:#66727f;font-size:.9rem} audio{width:100%;margin:.75rem 0}
@@ -177,16 +186,16 @@ async def recording(request: web.Request) -> web.StreamResponse:
     if index >= len(streams):
         raise web.HTTPNotFound(text="the session has no such recording")
     async with streams[index] as upstream:  # left by cancellation too, see `handler_cancellation` below
-        kind = (upstream.content_type or "").partition(";")[0]
+        chunks = aiter(upstream)
+        first = await anext(chunks, b"")
         response = web.StreamResponse(headers=HEADERS)
-        # Never the server's word for a page on our origin.
-        response.content_type = kind if kind.startswith("audio/") else "application/octet-stream"
+        response.content_type = media_type(upstream.content_type, first)
         span = select_range(request, response, upstream)
         await response.prepare(request)
         if request.method == "HEAD":
             return response
         try:
-            await copy(upstream, response, span)
+            await copy(first, chunks, response, span)
         except SyllableError as error:  # the head is out: only a broken connection can say that this is not the whole
             log.warning("%s broke off: %s", request.path, error)
             if request.transport is not None:
@@ -214,14 +223,22 @@ def select_range(request: web.Request, response: web.StreamResponse, upstream: R
     return asked
 
 
-async def copy(upstream: RecordingStream, response: web.StreamResponse, span: range) -> None:
+async def copy(chunk: bytes, chunks: AsyncIterator[bytes], response: web.StreamResponse, span: range) -> None:
     """Write these bytes of the recording. It is read from its beginning: what comes before them is left out."""
     position = 0
-    async for chunk in upstream:
+    while chunk:
         await response.write(chunk[max(span.start - position, 0) : max(span.stop - position, 0)])
         position += len(chunk)
-        if position >= span.stop != upstream.total_bytes:
-            return  # to the end of the whole it is read on: the end may tell that something was wrong
+        if position >= span.stop and response.status == 206:
+            return  # the whole is read on to its end, which may tell that something was wrong
+        chunk = await anext(chunks, b"")
+
+
+def media_type(declared: str | None, first: bytes) -> str:
+    """The type of a recording that begins so; never the API's word for a page on our origin."""
+    if declared and declared.startswith("audio/"):
+        return declared.partition(";")[0]
+    return next((kind for begin, kind in AUDIO.items() if first.startswith(begin)), "application/octet-stream")
 
 
 def make_app(client: AsyncSyllableClient) -> web.Application:

@@ -132,6 +132,12 @@ async def test_a_range_of_other_bytes_is_not_continued(api: FakeSyllable, browse
         assert (other.status, await other.read()) == (200, AUDIO)
 
 
+async def test_a_recording_has_a_type_that_players_know(api: FakeSyllable, browser: aiohttp.ClientSession) -> None:
+    session_id = next(name for name in api.sessions if api.recordings(name))
+    async with browser.get(f"/sessions/{session_id}/recordings/0") as reply:
+        assert reply.content_type == "audio/wav"
+
+
 async def test_a_recording_that_stays_broken_never_looks_whole(
     api: FakeSyllable, browser: aiohttp.ClientSession
 ) -> None:
@@ -147,7 +153,7 @@ async def test_a_recording_that_is_not_there_or_no_audio(api: FakeSyllable, brow
     session_id = api.add_session(recordings=[b"<script>"])
     api.faults.add("sessions.stream_recording", faults.content_type("text/html"))
     async with browser.get(f"/sessions/{session_id}/recordings/0") as reply:
-        assert (reply.status, reply.content_type) == (200, "application/octet-stream")
+        assert (reply.status, await reply.json()) == (502, {"error": "RecordingError"})
     for number in (1, -1):
         async with browser.get(f"/sessions/{session_id}/recordings/{number}") as reply:
             assert reply.status == 404

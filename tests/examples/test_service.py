@@ -205,15 +205,31 @@ async def test_its_guests_notice_nothing_where_one_request_of_twenty_fails(
     server.faults.assert_all_met()
 
 
-@pytest.mark.parametrize("foreign", ["text/html", "audio/wav; x=y"])
+@pytest.mark.parametrize(
+    ("declared", "status", "kind"),
+    [
+        ("text/html", 502, "application/json"),
+        ("audio/wav; x=y", 200, "audio/wav"),
+        ("application/x-unknown", 200, "application/octet-stream"),
+    ],
+)
 async def test_a_recording_is_never_a_page(
-    foreign: str, serve: Serve, browser: aiohttp.ClientSession, server: FakeSyllable
+    declared: str, status: int, kind: str, serve: Serve, browser: aiohttp.ClientSession, server: FakeSyllable
 ) -> None:
-    session_id = server.add_session(recordings=[b"<script>"])
-    server.faults.add("sessions.stream_recording", faults.content_type(foreign))
+    session_id = server.add_session(recordings=[b"\0<script>"])
+    server.faults.add("sessions.stream_recording", faults.content_type(declared))
     async with browser.get(f"{await serve(server.api_key, server.url)}/sessions/{session_id}/recordings/0") as reply:
-        assert reply.content_type == ("audio/wav" if foreign.startswith("audio") else "application/octet-stream")
+        assert (reply.status, reply.content_type) == (status, kind)
         assert reply.headers["X-Content-Type-Options"] == "nosniff"
+
+
+async def test_a_recording_has_a_type_that_players_know(
+    serve: Serve, browser: aiohttp.ClientSession, server: FakeSyllable
+) -> None:
+    url = await serve(server.api_key, server.url)
+    session_id = next(name for name in server.sessions if server.recordings(name))
+    async with browser.get(f"{url}/sessions/{session_id}/recordings/0") as reply:
+        assert reply.content_type == "audio/wav"
 
 
 class Flood(Instruction):
