@@ -34,9 +34,9 @@ async def main():
                 for recording in await client.sessions.recordings(session_id):
                     async for _ in recording:
                         pass
-                await client.sessions.list(search_fields=["source"], search_field_values=["+15550100"])
+                await client.sessions.list(search_fields=["source"], search_field_values=["+1555" "0100"])
                 try:
-                    await client.sessions.stream_recording("-".join(["a", "secret", "token"])).save("never.wav")
+                    await client.sessions.stream_recording("a-secret" "-token").save("never.wav")
                 except Exception as error:
                     sentry_sdk.capture_exception(error)
             tokens = [request.param("token") for request in server.requests.to("sessions.stream_recording")]
@@ -56,5 +56,6 @@ def test_sentry_on_its_defaults_records_no_token() -> None:
     text = "\n".join(seen["recorded"])
     assert "seen-when-bare" in text  # so a session that is not ours would have been recorded
     assert len(seen["tokens"]) == 2
+    # The program's own lines are recorded with an error, so no secret stands in one of them.
     for secret in (*seen["tokens"], seen["key"], "5550100"):
         assert secret not in text

@@ -39,9 +39,10 @@ WE_REFUSE = {
         "a value without a plain meaning: infinity as text, a time of day alone, a fraction of a second since 1970"
     ),
     r"Expected `array( \| null)?`, got `(str|int|float|bool)`": "a union of theirs takes text where a list is meant",
-    r"Expected `\w+( \| null)?`, got `(object|array)`|Expected `object`, got `null`|Object missing required field `provider`": (
-        "what does not fit an optional object passes for their 'unset'"
-    ),
+    (
+        r"Expected `\w+( \| null)?`, got `(object|array)`|Expected `object`, got `null`"
+        r"|Object missing required field `provider`"
+    ): ("what does not fit an optional object passes for their 'unset'"),
 }
 THEY_REFUSE = {
     "enum": "an enum value that the API adds later lives on with us",
