@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import asyncio
 import os
 import re
@@ -44,7 +45,7 @@ def run_block(code: str, server: FakeSyllable) -> dict[str, Any]:
     names: dict[str, Any] = {"__name__": "documented"}
     if re.search(r"^(?:async )?def test_", code, re.MULTILINE):
         _run_tests(code)
-    elif re.search(r"^(?:\w+ = .*)?(?:await|async (?:for|with)) ", code, re.MULTILINE) or "= [\n    async for" in code:
+    elif _awaits_outside_functions(code):
         _run_in_notebook(code)
     else:
         exec(compile(code, "documented code", "exec"), names)
@@ -52,6 +53,15 @@ def run_block(code: str, server: FakeSyllable) -> dict[str, Any]:
         if app is not None:
             asyncio.run(_ask(app, server))
     return names
+
+
+def _awaits_outside_functions(code: str) -> bool:
+    try:
+        compile(code, "documented code", "exec", dont_inherit=True)
+    except SyntaxError:
+        compile(code, "documented code", "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT, dont_inherit=True)
+        return True
+    return False
 
 
 async def _ask(app: FastAPI, server: FakeSyllable) -> None:

@@ -1,46 +1,50 @@
-"""The README: its Python runs, and what it names is there."""
+"""The README: its code runs in an empty folder, and what it names is there."""
 
 from __future__ import annotations
 
-import asyncio
+import importlib
+import importlib.util
 import re
-from collections.abc import Iterator
+import shlex
+import subprocess
+import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 import syllable_async
-from syllable_async import AsyncSyllableClient
-from syllable_async.testing import FakeSyllable
+from tests.documented_code import python_blocks, reader_environment, run_block
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text("utf-8")
-BLOCKS = re.findall(r"^```python\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
-
-
-@pytest.fixture
-def api(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[FakeSyllable]:
-    """The API that the README's code finds: a fake, its key in the environment."""
-    with FakeSyllable(sessions=12) as server:
-        defaults: Any = AsyncSyllableClient.__init__.__kwdefaults__
-        monkeypatch.setitem(defaults, "base_url", server.url)
-        monkeypatch.setenv("SYLLABLESDK_API_KEY_HEADER", server.api_key)
-        monkeypatch.chdir(tmp_path)
-        (tmp_path / "recordings").mkdir()
-        yield server
+PROJECT = "https://github.com/syllable-async/syllable-async/blob/main/"
+PICTURES = "https://raw.githubusercontent.com/syllable-async/syllable-async/main/"
+REFERENCE = "https://syllable-async.github.io/syllable-async/"
+BLOCKS = python_blocks(README)
+LINKS = re.findall(r"\]\(([^)\s]+)\)", README)
+JOBS = re.findall(r"^python -m (syllable_async (?:export|download|follow) .+)$", README, re.MULTILINE)
 
 
 @pytest.mark.parametrize("number", range(len(BLOCKS)))
-def test_every_python_block_runs(number: int, api: FakeSyllable, tmp_path: Path) -> None:
-    code = BLOCKS[number].replace("/var/recordings", str(tmp_path / "recordings"))
-    names: dict[str, Any] = {"__name__": "readme"}
-    exec(compile(code, f"README block {number}", "exec"), names)
-    if "def main(session_id" in code:
-        asyncio.run(names["main"](next(name for name in api.sessions if api.recordings(name))))
-        assert list((tmp_path / "recordings").glob("*.wav"))
-    asks = "main(session_id" in code or ("asyncio.run" in code and "FakeSyllable" not in code)
-    assert (len(api.requests) > 0) is asks
+def test_every_python_block_runs_in_an_empty_folder(number: int, tmp_path: Path) -> None:
+    code = BLOCKS[number]
+    with reader_environment(tmp_path) as (server, _):
+        run_block(code, server)
+        runs = re.search(r"asyncio\.run|FastAPI\(|^async with", code, re.MULTILINE) is not None
+        assert bool(server.requests) is (runs and "FakeSyllable" not in code)
+        if ".save(" in code:
+            assert list((tmp_path / "recordings").glob("*.wav"))
+
+
+@pytest.mark.skipif(not JOBS, reason="the README shows no job")
+def test_the_jobs_run_in_an_empty_folder(tmp_path: Path) -> None:
+    with reader_environment(tmp_path) as (server, _):
+        for job in JOBS:
+            done = subprocess.run(
+                [sys.executable, "-m", *shlex.split(job)], check=False, capture_output=True, text=True, cwd=tmp_path
+            )
+            assert done.returncode == 0, done.stderr
+        assert server.requests
 
 
 def test_the_two_commands_are_single_lines() -> None:
@@ -50,9 +54,19 @@ def test_the_two_commands_are_single_lines() -> None:
     assert "-m pytest" in commands[1]
 
 
-def test_files_that_the_readme_links_to_exist() -> None:
-    for target in re.findall(r"\]\((?!https?:)([^)#]+)\)", README):
-        assert (ROOT / target).exists(), target
+@pytest.mark.parametrize("target", LINKS)
+def test_what_the_readme_links_to_is_there(target: str) -> None:
+    """Files of the project by an address or a path, and names in the reference; other pages are not looked up."""
+    if target.startswith(REFERENCE):
+        page, _, name = target.removeprefix(REFERENCE).partition("#")
+        found = importlib.import_module((page or "syllable_async.html").removesuffix(".html").replace("/", "."))
+        for part in filter(None, name.split(".")):
+            found = getattr(found, part)
+        return
+    for prefix in (PROJECT, PICTURES):
+        target = target.removeprefix(prefix)
+    if not target.startswith("https:"):
+        assert (ROOT / target.partition("#")[0]).exists()
 
 
 def test_version_and_changelog_agree() -> None:
