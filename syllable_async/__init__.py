@@ -58,7 +58,7 @@ import attrs as _attrs
 from ._client import AsyncSyllableClient, RawResponse, __version__
 from ._decoding import decode, make_converter, to_dict, to_json
 from ._endpoints import SessionDebug, SessionLabels, Sessions
-from ._pagination import Cursor, Pager, TimeWindow
+from ._pagination import Cursor, OffsetPager, Pager, TimeWindow
 from ._recordings import DownloadOutcome, RecordingStream, SavedRecording
 from ._retry import RetryPolicy
 from .errors import (
@@ -93,6 +93,7 @@ from .models import (
     LatencyCategory,
     LatencyEntry,
     LatencyUnitType,
+    ListResponse,
     ListResponseSession,
     ListResponseSessionLabel,
     OrderByDirection,
@@ -136,9 +137,11 @@ __all__ = [
     "LatencyCategory",
     "LatencyEntry",
     "LatencyUnitType",
+    "ListResponse",
     "ListResponseSession",
     "ListResponseSessionLabel",
     "NotFoundError",
+    "OffsetPager",
     "OrderByDirection",
     "Pager",
     "PaginationDriftWarning",

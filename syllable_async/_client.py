@@ -8,13 +8,13 @@ import weakref
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from enum import Enum
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, Self, TypeVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, Self, TypeVar, cast, overload
 
 import aiohttp
 import attrs
 
 from ._decoding import Converter, check_converter, decode
-from ._endpoints import SessionDebug, SessionLabels, Sessions
+from ._endpoints import Lists, SessionDebug, SessionLabels, Sessions
 from ._http import (
     ApiKey,
     Body,
@@ -28,10 +28,12 @@ from ._http import (
     plain_headers,
     request_id,
 )
+from ._pagination import OffsetPager
 from ._recordings import DiskThreads
 from ._retry import Retrier, RetryPolicy, RetryQuota, check_policy
 from ._timing import SYSTEM_CLOCK, Clock
 from ._validators import AsyncContextOnly, positive_int, positive_rate, positive_seconds
+from .models import InvalidRow
 
 __version__ = "1.0.0rc1"
 
@@ -293,6 +295,7 @@ class AsyncSyllableClient(AsyncContextOnly):
         self.sessions = Sessions(transport, converter, self._disk_threads)
         self.session_labels = SessionLabels(transport, converter)
         self.session_debug = SessionDebug(transport, converter)
+        self._lists = Lists(transport, converter)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self._transport.base} api_key='***'>"
@@ -338,6 +341,66 @@ class AsyncSyllableClient(AsyncContextOnly):
             request_id=request_id(response.headers),
             attempts=response.attempts,
             converter=self.converter,
+        )
+
+    @overload
+    def list(
+        self,
+        path: str,
+        cls: type[dict[Any, Any]] = ...,
+        *,
+        page: int | None = None,
+        limit: int | None = None,
+        query: Mapping[str, object] | Iterable[tuple[str, object]] | None = None,
+        on_invalid_row: Callable[[InvalidRow], object] | None = None,
+        retries: RetryPolicy | AsyncRetrying | None = None,
+    ) -> OffsetPager[dict[str, Any]]: ...
+    @overload
+    def list(
+        self,
+        path: str,
+        cls: type[T],
+        *,
+        page: int | None = None,
+        limit: int | None = None,
+        query: Mapping[str, object] | Iterable[tuple[str, object]] | None = None,
+        on_invalid_row: Callable[[InvalidRow], object] | None = None,
+        retries: RetryPolicy | AsyncRetrying | None = None,
+    ) -> OffsetPager[T]: ...
+    def list(
+        self,
+        path: str,
+        cls: type[Any] = dict,
+        *,
+        page: int | None = None,
+        limit: int | None = None,
+        query: Mapping[str, object] | Iterable[tuple[str, object]] | None = None,
+        on_invalid_row: Callable[[InvalidRow], object] | None = None,
+        retries: RetryPolicy | AsyncRetrying | None = None,
+    ) -> OffsetPager[Any]:
+        """Any other list of the API, page by page: `async for agent in client.list("/api/v1/agents/", Agent)`.
+
+        It is for lists that take `page` and `limit` and answer `{"items": […], "page": …, "page_size": …,
+        "total_count": …}`; about thirty of the API do. Nothing is sent yet. `await` the result for the one page asked
+        for (a `ListResponse`), `async for` over it for every row from that page on, or use its `items` and `pages`.
+        Rows are known again by `id` (or `session_id`), and without one by their content.
+
+        Args:
+            path: with its slashes, that at the end included, and without a query.
+            cls: what a row is: an attrs class, a dataclass, a TypedDict, a msgspec Struct, or dict for the JSON.
+            page: 0-based.
+            limit: rows a page; a walk without it asks for 100.
+            query: what else is asked for, as in `request`: `{"search_fields": ["name"], …}`.
+            on_invalid_row: called once with each row that does not fit `cls`; every other row comes. Without it such a
+                row ends the walk with `ResponseValidationError`.
+            retries: in place of the client's policy.
+
+        Raises:
+            TypeError: `cls` is no such class, or an argument is of another type.
+            ValueError: the path has a query or does not begin with a slash, or `query` names `page` or `limit`.
+        """
+        return self._lists.list(
+            path, cls, page=page, limit=limit, query=query, on_invalid_row=on_invalid_row, retries=retries
         )
 
     def with_options(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any, Generic, Literal, Protocol, TypeVar
+from typing import Any, Generic, Literal, Protocol, Self, TypeVar
 
 import attrs
 import msgspec
@@ -88,3 +88,20 @@ class Page(Generic[R, I]):
     page_size: int = 0
     total_pages: int | None = None
     total_count: int | None = None
+
+    @classmethod
+    def of(cls, response: Any, **parts: Any) -> Self:
+        """The page that a decoded envelope is; `parts` are what the envelope does not say."""
+        return cls(
+            response=response,
+            rows=response.items,
+            page_size=response.page_size,
+            total_pages=response.total_pages,
+            total_count=response.total_count,
+            **parts,
+        )
+
+    @property
+    def row_count(self) -> int:
+        """How many rows the server sent, the invalid ones among them."""
+        return len(self.rows) + len(self.invalid)

@@ -51,7 +51,7 @@ import math
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Any, Self
+from typing import Any, Generic, Self, TypeVar
 
 import attrs
 
@@ -64,6 +64,7 @@ __all__ = [
     "LatencyCategory",
     "LatencyEntry",
     "LatencyUnitType",
+    "ListResponse",
     "ListResponseSession",
     "ListResponseSessionLabel",
     "OrderByDirection",
@@ -87,6 +88,8 @@ __all__ = [
     "TranscriptConfidence",
     "TranscriptWordConfidence",
 ]
+
+T = TypeVar("T")
 
 
 def _hidden(value: object) -> str:
@@ -270,15 +273,22 @@ class Session(_Stamped):
 
 
 @attrs.frozen(kw_only=True)
-class ListResponseSession:
-    """One page of sessions."""
+class ListResponse(Generic[T]):
+    """One page of a list: `page` is 0-based, and the totals may be None."""
 
-    items: tuple[Session, ...]
+    items: tuple[T, ...]
     page: int
     """0-based."""
     page_size: int
     total_pages: int | None = None
     total_count: int | None = None
+
+
+@attrs.frozen(kw_only=True)
+class ListResponseSession(ListResponse[Session]):
+    """One page of sessions."""
+
+    items: tuple[Session, ...]
 
 
 @attrs.frozen(kw_only=True)
@@ -556,15 +566,10 @@ class SessionLabel:
 
 
 @attrs.frozen(kw_only=True)
-class ListResponseSessionLabel:
+class ListResponseSessionLabel(ListResponse[SessionLabel]):
     """One page of labels."""
 
     items: tuple[SessionLabel, ...]
-    page: int
-    """0-based."""
-    page_size: int
-    total_pages: int | None = None
-    total_count: int | None = None
 
 
 @attrs.frozen(kw_only=True)

@@ -39,6 +39,7 @@ ORDERS = {  # each room's files from left to right: those on the left import non
     "_pagination": [
         ["query", "iterators", "offset_state", "keyset_state"],
         ["cursor", "offset"],
+        ["offset_pager"],
         ["keyset"],
         ["windows"],
         ["pager"],
@@ -58,17 +59,19 @@ ORDERS = {  # each room's files from left to right: those on the left import non
         ["transport"],
         ["streaming"],
     ],
-    "_endpoints": [["endpoint"], ["sessions", "session_labels", "session_debug"]],
+    "_endpoints": [["endpoint"], ["sessions", "session_labels", "session_debug", "lists"]],
 }
 FACES = {  # what leaves a room
-    "_decoding": "Converter check_converter check_invalid_row_hook decode decode_page make_converter to_dict to_json",
+    "_decoding": """Converter check_converter check_invalid_row_hook decode decode_page list_response_type
+        make_converter to_dict to_json""",
     "_retry": "CallState Retrier Retries RetryPolicy RetryQuota check_policy",
-    "_pagination": "Cursor ListQuery Pager TimeWindow WindowIterator windows",
+    "_pagination": """Cursor FetchRows FilteredQuery Identity LabelQuery ListQuery OffsetPager PageQuery Pager
+        TimeWindow WindowIterator windows""",
     "_recordings": """BulkProgress DiskThreads DownloadIterator DownloadOutcome IfExists Opener RecordingStream
         SavedRecording SessionSource download_recordings recording_stem""",
     "_http": """ApiKey Body ConnectionPool Gates PoolLimits RecordingRequest Transport build_request check_base_url
         check_headers encode_path_segment plain_headers request_id""",
-    "_endpoints": "SessionDebug SessionLabels Sessions",
+    "_endpoints": "Lists SessionDebug SessionLabels Sessions",
 }
 OTHERS = {  # packages of others, and the only places that may import them
     "aiohttp": {"_http", "_client"},
@@ -235,9 +238,9 @@ def test_the_tested_package_is_the_one_that_was_meant() -> None:
 PUBLIC = """
 APIError AsyncSyllableClient AuthenticationError BadRequestError ClientClosedError InvalidRow
 Cursor DownloadOutcome HTTPValidationError IncompleteRecordingError
-InspectLatencyResponse InternalServerError LatencyCategory LatencyEntry LatencyUnitType ListResponseSession
-NotFoundError OrderByDirection Pager PaginationDriftWarning PaginationError PermissionDeniedError RateLimitError
-RawResponse RecordingChangedError RecordingError RecordingStream ResponseDriftWarning
+InspectLatencyResponse InternalServerError LatencyCategory LatencyEntry LatencyUnitType ListResponse ListResponseSession
+NotFoundError OffsetPager OrderByDirection Pager PaginationDriftWarning PaginationError PermissionDeniedError
+RateLimitError RawResponse RecordingChangedError RecordingError RecordingStream ResponseDriftWarning
 ResponseValidationError RetryPolicy SavedRecording
 Session SessionAction SessionProperties SessionRecordingResponse SessionSummaryResponse SessionText
 SessionTimelineResponse SessionTranscriptionResponse Sessions SummaryEntry SyllableConnectionError SyllableError

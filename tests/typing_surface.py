@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any, assert_type
+from typing import Any, TypedDict, assert_type
 
 import aiohttp
+import msgspec
 from cattrs.preconf.msgspec import MsgspecJsonConverter
 from tenacity import AsyncRetrying, stop_after_attempt
 
@@ -60,8 +62,12 @@ async def labels_and_debug(client: AsyncSyllableClient) -> None:
     assert_type(await client.session_labels.create(label), api.SessionLabel)
     assert_type(await client.session_labels.get_by_id(5), api.SessionLabel)
     fields = [api.SessionLabelProperties.SESSION_ID_LIST, "code"]
-    page = await client.session_labels.list(search_fields=fields, search_field_values=["824,825", "GOOD"])
-    assert_type(page, api.ListResponseSessionLabel)
+    labels = client.session_labels.list(search_fields=fields, search_field_values=["824,825", "GOOD"])
+    assert_type(labels, api.OffsetPager[api.SessionLabel])
+    async for found in labels:
+        assert_type(found, api.SessionLabel)
+    page = await labels
+    assert_type(page, api.ListResponse[api.SessionLabel])
     assert_type(page.items, tuple[api.SessionLabel, ...])
     data = await client.session_debug.get_by_session_id("824", retries=RetryPolicy())
     assert_type(data, api.SessionData)
@@ -119,6 +125,47 @@ async def walks(client: AsyncSyllableClient, start: datetime, end: datetime) -> 
     async for window in client.sessions.windows(start, end, max_sessions=100):
         assert_type(window, api.TimeWindow)
         assert_type((window.start, window.end, window.count), tuple[datetime, datetime, int])
+
+
+@dataclass
+class Agent:
+    id: int
+
+
+class AgentDict(TypedDict):
+    id: int
+
+
+class AgentStruct(msgspec.Struct):
+    id: int
+
+
+async def any_list(client: AsyncSyllableClient) -> None:
+    agents = client.list("/api/v1/agents/", Agent, page=0, limit=50, query={"order_by": "name"}, on_invalid_row=print)
+    assert_type(agents, api.OffsetPager[Agent])
+    assert_type(await agents, api.ListResponse[Agent])
+    assert_type((await agents).items, tuple[Agent, ...])
+    async for agent in client.list("/api/v1/agents/", Agent):
+        assert_type(agent, Agent)
+    async with agents.items(max_items=3, prefetch=2) as items:
+        assert_type(await anext(items), Agent)
+        assert_type(items.next_page, int)
+    async with agents.pages() as pages:
+        assert_type(await anext(pages), api.ListResponse[Agent])
+    async for item in client.list("/api/v1/agents/", AgentDict):
+        assert_type(item, AgentDict)
+    async for struct in client.list("/api/v1/agents/", AgentStruct):
+        assert_type(struct, AgentStruct)
+    async for session in client.list("/api/v1/sessions/", Session):
+        assert_type(session, Session)
+    async for json in client.list("/api/v1/agents/"):
+        assert_type(json, dict[str, Any])
+    async for json in client.list("/api/v1/agents/", dict):
+        assert_type(json, dict[str, Any])
+    client.list("/api/v1/agents/", "Agent")  # type: ignore[call-overload] # pyright: ignore[reportCallIssue, reportArgumentType]
+    agents.snapshot()  # type: ignore[attr-defined] # pyright: ignore[reportAttributeAccessIssue]
+    agents.total_count  # type: ignore[attr-defined] # pyright: ignore[reportAttributeAccessIssue] # noqa: B018
+    len(agents)  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
 
 
 async def recordings(client: AsyncSyllableClient, folder: Path) -> None:

@@ -6,19 +6,21 @@ path. A body that does not fit is read once more, leniently; what was repaired i
 
 from __future__ import annotations
 
+import dataclasses
 import warnings
 from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import lru_cache
 from inspect import iscoroutinefunction
-from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, cast, get_args
+from types import GenericAlias
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, cast, get_args, is_typeddict
 
 import attrs
 import msgspec
 
 from .._messages import Page
 from ..errors import ResponseDriftWarning, ResponseValidationError
-from ..models import InvalidRow
+from ..models import InvalidRow, ListResponse
 from .lenient import Change, is_too_fine, repair
 from .native import DECODE_EXCEPTIONS, DecodeFailure, decode_failure, native_decoder
 
@@ -111,19 +113,43 @@ def decode_page(body: bytes, cls: Any, converter: Converter | None, *, keep_inva
     if isinstance(result, DecodeFailure):
         del body
         raise ResponseValidationError(reader.name, result.path, result.problem)
-    return _page_of(result, _instants(reader, result.items, body))
+    return Page[Any, InvalidRow].of(result, instants=_instants(reader, result.items, body))
 
 
-def _page_of(response: Any, instants: tuple[datetime, ...], **invalid: Any) -> Page[Any, InvalidRow]:
-    return Page(
-        response=response,
-        rows=response.items,
-        instants=instants,
-        page_size=response.page_size,
-        total_pages=response.total_pages,
-        total_count=response.total_count,
-        **invalid,
+def list_response_type(cls: Any, converter: Converter) -> type[ListResponse[Any]]:
+    """The envelope of a list whose rows are of `cls`.
+
+    Raises:
+        TypeError: `cls` is no model, or one that has no form in JSON.
+    """
+    if not (_is_model(cls) or cast("HookAwareConverter", converter).is_users(cls)):
+        shown: str = getattr(cls, "__name__", type(cls).__name__)
+        raise TypeError(
+            f"cls must be a model (an attrs class, a dataclass, a TypedDict, a msgspec Struct) or dict, not {shown}"
+        )
+    envelope = _envelope(cls)
+    _reader(envelope, converter)
+    return envelope
+
+
+def _is_model(cls: Any) -> bool:
+    if not isinstance(cls, type):
+        return False
+    plain: Any = cls  # what follows narrows the type to nothing that has a name
+    return (
+        plain is dict
+        or is_typeddict(plain)
+        or attrs.has(plain)
+        or dataclasses.is_dataclass(plain)
+        or issubclass(plain, msgspec.Struct)
     )
+
+
+@lru_cache(256)
+def _envelope(cls: Any) -> type[ListResponse[Any]]:
+    """A class and no `ListResponse[cls]`: a lenient reading looks at the fields of classes."""
+    namespace = {"__annotations__": {"items": GenericAlias(tuple, (cls, ...))}, "__module__": __name__}
+    return attrs.frozen(type(f"ListResponse[{cls.__name__}]", (ListResponse,), namespace), kw_only=True)
 
 
 def _instants(reader: _Reader, rows: tuple[Any, ...], body: bytes) -> tuple[datetime, ...]:
@@ -163,9 +189,9 @@ def _read_rows(reader: _Reader, body: bytes, failure: DecodeFailure) -> Page[Any
     good = [(raw, row) for raw, row in read if not isinstance(row, DecodeFailure)]
     bad = [(index, raw, row) for index, (raw, row) in enumerate(read) if isinstance(row, DecodeFailure)]
     instants = [_instant_of(raw) for raw, _ in good]
-    return _page_of(
+    return Page[Any, InvalidRow].of(
         attrs.evolve(response, items=tuple(row for _, row in good)),
-        tuple(moment for moment in instants if moment is not None) if None not in instants else (),
+        instants=tuple(moment for moment in instants if moment is not None) if None not in instants else (),
         invalid=tuple(InvalidRow(index=n, path=row.path, problem=row.problem, raw=raw) for n, raw, row in bad),
         invalid_instants=tuple(_instant_of(raw) for _, raw, _ in bad),
     )

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Self, TypeVar
+import hashlib
+from collections import Counter
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Self, TypeVar, cast
 
-from .._decoding import Converter, decode
+from .._decoding import Converter, check_invalid_row_hook, decode, decode_page, to_json
 from .._http import Transport, encode_path_segment
-from .._messages import Request
+from .._messages import Page, Request
 from .._retry import Retries
+from ..models import InvalidRow
 
 T = TypeVar("T")
 
@@ -27,6 +32,54 @@ class Endpoint:
         """Send a request, and decode its response."""
         response = await self._transport.send(request)
         return decode(response.body, cls, self._converter)
+
+    async def _fetch_rows(self, request: Request, cls: Any, tell: InvalidRowHook | None) -> Page[Any, InvalidRow]:
+        """A page of a list; with `tell` it lacks the rows that do not fit, and each of them is told once."""
+        response = await self._transport.send(request)
+        if tell is None:
+            return Page[Any, InvalidRow].of(decode(response.body, cls, self._converter))
+        page = decode_page(response.body, cls, self._converter, keep_invalid=True)
+        tell.page(page.invalid)
+        return page
+
+
+class InvalidRowHook:
+    """Calls a user's function once for each invalid row, however often a walk meets it."""
+
+    def __init__(self, call: Callable[[InvalidRow], object]) -> None:
+        self._call = call
+        self._told: set[bytes] = set()
+
+    @classmethod
+    def from_argument(cls, on_invalid_row: Callable[[InvalidRow], object] | None) -> Self | None:
+        """What `on_invalid_row` stands for; None: nobody asked to be told.
+
+        Raises:
+            TypeError: it cannot be called, or is async.
+        """
+        check_invalid_row_hook(on_invalid_row)
+        return None if on_invalid_row is None else cls(on_invalid_row)
+
+    def page(self, rows: tuple[InvalidRow, ...]) -> None:
+        """Tell the rows of a page that were not told yet. Rows that are alike on one page are several rows."""
+        alike = Counter[bytes]()
+        for row in rows:
+            mark = hashlib.sha256(to_json([row_id(row.raw) or row.raw])).digest()
+            alike[mark] += 1
+            mark += alike[mark].to_bytes(4)
+            if mark not in self._told:
+                self._call(row)
+                self._told.add(mark)
+
+
+def row_id(row: Any) -> str | int | None:
+    """The id of a row of any list, of its JSON or its model: `session_id` of a session, `id` elsewhere."""
+    get = cast("dict[str, Any]", row).get if isinstance(row, dict) else partial(getattr, row)
+    for name in ("id", "session_id"):
+        value = get(name, None)
+        if isinstance(value, str | int) and not isinstance(value, bool):
+            return value
+    return None
 
 
 def get_request(template: str, **segments: str) -> Request:

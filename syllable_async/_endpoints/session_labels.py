@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from datetime import datetime
 from typing import Literal, TypeAlias
 
 from .._decoding import to_dict, to_json
-from .._messages import Request
-from .._pagination import ListQuery
+from .._messages import Page, Request
+from .._pagination import Identity, LabelQuery, ListQuery, OffsetPager
 from .._retry import Retries
 from ..models import (
+    InvalidRow,
     ListResponseSessionLabel,
     OrderByDirection,
     SessionLabel,
     SessionLabelCreate,
     SessionLabelProperties,
 )
-from .endpoint import Endpoint, get_request, id_number
+from .endpoint import Endpoint, InvalidRowHook, get_request, id_number, row_id
 
 PropertyName: TypeAlias = Literal[
     "timestamp",
@@ -41,7 +42,7 @@ class SessionLabels(Endpoint):
     Every call takes `retries=` and raises the errors that `Sessions` lists. A label can never be changed or removed.
     """
 
-    async def list(
+    def list(
         self,
         *,
         page: int | None = None,
@@ -53,15 +54,19 @@ class SessionLabels(Endpoint):
         fields: Iterable[SessionLabelProperties | PropertyName | str] | None = None,
         start_datetime: datetime | str | None = None,
         end_datetime: datetime | str | None = None,
+        on_invalid_row: Callable[[InvalidRow], object] | None = None,
         retries: Retries = None,
-    ) -> ListResponseSessionLabel:
-        """One page of the labels that match: `GET /api/v1/session_labels/`.
+    ) -> OffsetPager[SessionLabel]:
+        """Labels that match, page by page: `GET /api/v1/session_labels/`. Nothing is sent yet.
+
+        `await` the result for the one page asked for (a `ListResponseSessionLabel`), `async for` over it for every
+        label from that page on, or use its `items` and `pages`.
 
         The labels of several sessions: `search_fields=["session_id_list"], search_field_values=["824,825"]`.
 
         Args:
             page: 0-based; the API starts at 0.
-            limit: labels a page; the API gives 25.
+            limit: labels a page; the API gives 25. A walk without it asks for 100.
             search_fields: properties to filter by, all of which must match.
             search_field_values: the value for each of `search_fields`, by index. Sessions' ids are numbers here.
             order_by: property to sort by. The API documents no default order.
@@ -69,9 +74,11 @@ class SessionLabels(Endpoint):
             fields: properties to return; of the others those that may be null are None then.
             start_datetime: earliest time, an aware `datetime`, or a string that is sent as it is.
             end_datetime: latest time, likewise. Whether a bound is inclusive the API does not say.
+            on_invalid_row: called once with each row that does not fit its model; every other row comes. Without it
+                such a row ends the walk with `ResponseValidationError`.
             retries: in place of the client's policy.
         """
-        query = ListQuery.from_arguments(
+        query = LabelQuery.from_arguments(
             page=page,
             limit=limit,
             search_fields=search_fields,
@@ -83,11 +90,13 @@ class SessionLabels(Endpoint):
             end_datetime=end_datetime,
         )
         _check_session_ids(query)
-        return await self._with_policy(retries)._fetch_page(query)
+        labels, tell = self._with_policy(retries), InvalidRowHook.from_argument(on_invalid_row)
 
-    def _fetch_page(self, query: ListQuery) -> Awaitable[ListResponseSessionLabel]:
-        request = Request(method="GET", path_template=_LIST, path=_LIST, query=query.to_query_items())
-        return self._fetch(request, ListResponseSessionLabel)
+        def fetch(query: LabelQuery) -> Awaitable[Page[SessionLabel, InvalidRow]]:
+            request = Request(method="GET", path_template=_LIST, path=_LIST, query=query.to_query_items())
+            return labels._fetch_rows(request, ListResponseSessionLabel, tell)
+
+        return OffsetPager(fetch, query, Identity(row_id, to_json), self._transport.clock, name="of labels")
 
     async def get_by_id(self, session_label_id: int | str, *, retries: Retries = None) -> SessionLabel:
         """One label: `GET /api/v1/session_labels/{session_label_id}`. `NotFoundError` where there is none.

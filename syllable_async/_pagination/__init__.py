@@ -1,8 +1,23 @@
 """The ways to read a list: offset and keyset pagination. This room sees no network."""
 
 from .cursor import Cursor
+from .offset_pager import FetchRows, OffsetPager
+from .offset_state import Identity
 from .pager import Pager
-from .query import ListQuery
+from .query import FilteredQuery, LabelQuery, ListQuery, PageQuery
 from .windows import TimeWindow, WindowIterator, windows
 
-__all__ = ["Cursor", "ListQuery", "Pager", "TimeWindow", "WindowIterator", "windows"]
+__all__ = [
+    "Cursor",
+    "FetchRows",
+    "FilteredQuery",
+    "Identity",
+    "LabelQuery",
+    "ListQuery",
+    "OffsetPager",
+    "PageQuery",
+    "Pager",
+    "TimeWindow",
+    "WindowIterator",
+    "windows",
+]

@@ -2,45 +2,109 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import deque
 from types import TracebackType
-from typing import Generic, Self, TypeVar
+from typing import Any, Generic, Self, TypeVar
 
+from ..errors import ClientClosedError
 from ..models import Session
 
 T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
 
 
-class ResumableIterator(Generic[T]):
+class ResumableIterator(Generic[T_co]):
     """What all walks share: one task at a time, `async with`, and an end that stays the end.
 
     A failed step leaves the walk where it was, so `anext` again goes on. It is a class and no async generator because
     a generator is finished by its first exception, and a caller who retries would get a short list without an error.
+
+    A walk that is closed before its end raises `ClientClosedError` in every task but the one that closed it, so that
+    no reader takes what it has for the whole. A walk belongs to the event loop of its first step.
     """
 
     _closed = False
-    _busy = False
+    _ended = False
+    _closer: asyncio.Task[Any] | None = None
+    """The task that closed the walk, which knows that it did."""
+    _reader: asyncio.Task[Any] | None = None
+    """The task whose step is under way."""
+    _step_over: asyncio.Future[None] | None = None
+    """Where `aclose` waits for the step that it cancelled."""
+    _loop: asyncio.AbstractEventLoop | None = None
 
     def __aiter__(self) -> Self:
         return self
 
-    async def __anext__(self) -> T:
-        if self._busy:
-            raise RuntimeError("two tasks share one iterator; give each a walk of its own, or share a queue")
-        if self._closed:
-            raise StopAsyncIteration
-        self._busy = True
+    async def __anext__(self) -> T_co:
+        if self._reader is not None:
+            self._refuse_reader(self._reader)
+        task = asyncio.current_task()
+        if self._closed or self._ended or task is None:
+            raise self._after_the_end(task)
+        self._check_loop(task.get_loop())
+        self._reader, cancelling = task, task.cancelling()
         try:
-            return await self._next()
+            row = await self._next()
+        except StopAsyncIteration:
+            self._ended = True
+            raise
+        except asyncio.CancelledError:
+            # As in `asyncio.timeout`: a cancellation that somebody else asked for meanwhile is theirs, and passes.
+            if self._step_over is None or task.cancelling() > cancelling + 1:
+                raise
+        else:
+            if self._step_over is None:
+                return row
         finally:
-            self._busy = False
+            self._reader = None
+            if self._step_over is not None:
+                task.uncancel()
+                self._step_over.set_result(None)
+        raise self._after_the_end(task)
 
-    async def _next(self) -> T:
+    async def _next(self) -> T_co:
         raise NotImplementedError  # pragma: no cover - every kind of walk has its own
 
+    def _refuse_reader(self, reader: asyncio.Task[Any]) -> None:
+        self._check_loop(asyncio.get_running_loop())
+        if not reader.done():
+            raise RuntimeError("two tasks share one iterator; give each a walk of its own, or share a queue")
+
+    def _after_the_end(self, task: asyncio.Task[Any] | None) -> StopAsyncIteration | ClientClosedError | RuntimeError:
+        """What a step raises that comes after the walk's end, or after its being closed."""
+        if task is None:
+            return RuntimeError("a walk needs a task of asyncio to run in")
+        if self._ended or task is self._closer:
+            return StopAsyncIteration()
+        return ClientClosedError("the walk was closed before its end: there may be more")
+
+    def _check_loop(self, loop: asyncio.AbstractEventLoop) -> None:
+        if self._loop is None:
+            self._loop = loop
+        elif self._loop is not loop:
+            state = "closed" if self._loop.is_closed() else "another one"
+            raise ClientClosedError(
+                f"this walk belongs to the event loop in which it began, and that is {state}; begin a walk in this loop"
+            )
+
     async def aclose(self) -> None:
-        """End the walk: what is in flight is cancelled and awaited. Can be called twice."""
-        self._closed = True
+        """End the walk: what is in flight is cancelled and awaited. Can be called twice.
+
+        A task that waits for the walk's next step, or asks for one later, gets `ClientClosedError`; the one that
+        called `aclose` gets the end.
+        """
+        task = asyncio.current_task()
+        if not self._closed:
+            self._closed, self._closer = True, task
+        reader = self._reader
+        if reader is None or reader is task or reader.done() or self._loop is not asyncio.get_running_loop():
+            return
+        if self._step_over is None:
+            self._step_over = asyncio.get_running_loop().create_future()
+            reader.cancel()
+        await asyncio.shield(self._step_over)
 
     async def __aenter__(self) -> Self:
         return self
@@ -51,26 +115,26 @@ class ResumableIterator(Generic[T]):
         await self.aclose()
 
 
-class SessionIterator(ResumableIterator[Session]):
-    """A walk that takes sessions in by the page and hands them out one by one."""
+class RowIterator(ResumableIterator[T]):
+    """A walk that takes rows in by the page and hands them out one by one."""
 
     def __init__(self, max_items: int | None) -> None:
         self._left = max_items
-        self._rows: deque[Session] = deque()
+        self._rows: deque[T] = deque()
 
-    async def __anext__(self) -> Session:
+    async def __anext__(self) -> T:
         # Rows at hand need no await, so no other task can come between.
         if self._rows and not self._closed:
-            return self._pop_session()
+            return self._pop_row()
         return await super().__anext__()
 
-    async def _next(self) -> Session:
+    async def _next(self) -> T:
         while not self._rows:
-            if self._left == 0 or not await self._load_page() or self._closed:
+            if self._left == 0 or not await self._load_page():
                 raise StopAsyncIteration
-        return self._pop_session()
+        return self._pop_row()
 
-    def _pop_session(self) -> Session:
+    def _pop_row(self) -> T:
         row = self._rows.popleft()
         if self._left is not None:
             self._left -= 1
@@ -81,3 +145,13 @@ class SessionIterator(ResumableIterator[Session]):
     async def _load_page(self) -> bool:
         """Take the next page in, if there may be one."""
         raise NotImplementedError  # pragma: no cover - every kind of walk has its own
+
+
+class SessionIterator(RowIterator[Session]):
+    """A walk of sessions, whose kinds do something of their own with each session that they hand out."""
+
+    def _pop_row(self) -> Session:
+        return self._pop_session()
+
+    def _pop_session(self) -> Session:
+        return super()._pop_row()

@@ -5,112 +5,141 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from typing import Any, TypeVar, cast
 
 import attrs
 
-from ..models import ListResponseSession
-from .iterators import ResumableIterator, SessionIterator
+from .._messages import Page
+from .._timing import Clock
+from .iterators import ResumableIterator, RowIterator
 from .offset_state import OffsetState
 
-FetchNumber = Callable[[int], Awaitable[ListResponseSession]]
+T = TypeVar("T")
+Response_co = TypeVar("Response_co", covariant=True)
+FetchNumber = Callable[[int], Awaitable[Page[Any, Any]]]
+SECOND_LOOK = 1.0
+"""Seconds before a page that is in doubt is asked for again."""
 
 
-class PageIterator(ResumableIterator[ListResponseSession]):
-    """Page after page; rows that were on an earlier page are left out, and an empty page is not yielded."""
+class OffsetWalk:
+    """Pages one after the other, some of them in flight ahead; what both iterators of a plain walk stand on."""
 
     def __init__(
         self,
         fetch: FetchNumber,
-        first: int,
+        state: OffsetState[Any],
+        clock: Clock,
         *,
         max_pages: int | None = None,
         max_rows: int | None = None,
         prefetch: int = 0,
     ) -> None:
+        self.state = state
         self._fetch = fetch
-        self._ledger = OffsetState(first)
-        self._stop = None if max_pages is None else first + max_pages
+        self._clock = clock
+        self._pages_wanted = max_pages
         self._rows_wanted = max_rows
         self._prefetch = prefetch
-        self._tasks: dict[int, asyncio.Task[ListResponseSession]] = {}
+        self._tasks: dict[int, asyncio.Task[Page[Any, Any]]] = {}
+        self._early: set[int] = set()
+        """Those of the pages in flight that were asked for before the page before them had come."""
 
-    @property
-    def next_page(self) -> int:
-        """The 0-based page that comes next; a later walk can begin there."""
-        return self._ledger.next_page
-
-    async def _next(self) -> ListResponseSession:
-        ledger = self._ledger
-        while not ledger.ended and ledger.next_page != self._stop and self._rows_wanted != 0:
-            page = await (self._await_prefetched() if self._prefetch else self._fetch(ledger.next_page))
-            if self._closed:
-                break
-            items = ledger.accept_page(page)
-            if self._rows_wanted is not None:
-                self._rows_wanted = max(0, self._rows_wanted - len(items))
+    async def next_rows(self) -> tuple[Page[Any, Any] | None, tuple[Any, ...]]:
+        """The next page with rows that were not there yet, and those rows; None at the end."""
+        state = self.state
+        while not state.ended and self._pages_wanted != 0 and self._rows_wanted != 0:
+            if state.second_look:
+                await self._clock.sleep(SECOND_LOOK)
+            drifts = state.drifts
+            early = state.next_page in self._early
+            page = await (self._await_prefetched() if self._prefetch else self._fetch(state.next_page))
+            rows = state.accept_page(page, early=early)
+            if state.drifts != drifts:
+                await self._cancel_prefetch()
+            self._count_down(rows)
             self._schedule_prefetch()
-            if items:
-                return page if items is page.items else attrs.evolve(page, items=items)
-        await self.aclose()
-        raise StopAsyncIteration
+            if rows:
+                return page, rows
+        await self._cancel_prefetch()
+        return None, ()
 
-    async def _await_prefetched(self) -> ListResponseSession:
-        number = self._ledger.next_page
-        self._schedule_prefetch()
+    def _count_down(self, rows: tuple[Any, ...]) -> None:
+        if self._rows_wanted is not None:
+            self._rows_wanted = max(0, self._rows_wanted - len(rows))
+        if self._pages_wanted is not None and rows:
+            self._pages_wanted -= 1
+
+    async def _await_prefetched(self) -> Page[Any, Any]:
+        number = self.state.next_page
+        self._schedule_prefetch(again=True)
         task = self._tasks[number]
         # Waiting for the task and not awaiting it: cancelling this step must not cancel the page.
         await asyncio.wait((task,))
-        if self._ledger.expected_end is not None and _has_rows(task) and not self._closed:
+        if self.state.expected_end is not None and _has_rows(task):
             # The page is at hand, so the next request leaves before the caller works on it: 3 % of a walk's time.
             self._schedule_prefetch(ahead=1)
             await asyncio.sleep(0)
-        if self._closed:
-            raise StopAsyncIteration
         # Out before its result is looked at: a page that failed is asked for again.
         del self._tasks[number]
+        self._early.discard(number)
         return task.result()
 
-    def _schedule_prefetch(self, ahead: int = 0) -> None:
-        """Have the next pages in flight, as many as asked for and never past an end that is known."""
-        ledger = self._ledger
-        if ledger.ended or self._rows_wanted == 0 or not self._prefetch:
-            self._cancel_prefetch()
+    def _schedule_prefetch(self, ahead: int = 0, *, again: bool = False) -> None:
+        """Have the next pages in flight, as many as asked for and never past an end that is known.
+
+        A page that is in doubt is asked for `again` only when its time has come.
+        """
+        state = self.state
+        if not self._prefetch or (state.second_look and not again):
             return
-        ends = [ledger.next_page + ahead + (self._prefetch if ledger.largest_page else 1)]
-        if ledger.expected_end is not None:
-            ends.append(max(ledger.expected_end, ledger.next_page + 1))
-        if self._rows_wanted is not None and ledger.largest_page:
-            ends.append(ledger.next_page - (-self._rows_wanted // ledger.largest_page))
-        if self._stop is not None:
-            ends.append(self._stop)
-        for number in range(ledger.next_page, min(ends)):
+        if state.ended or self._rows_wanted == 0 or self._pages_wanted == 0:
+            for task in self._tasks.values():
+                task.cancel()
+            return
+        ends = [state.next_page + ahead + (self._prefetch if state.largest_page else 1)]
+        if state.expected_end is not None:
+            ends.append(max(state.expected_end, state.next_page + 1))
+        if self._rows_wanted is not None and state.largest_page:
+            ends.append(state.next_page - (-self._rows_wanted // state.largest_page))
+        if self._pages_wanted is not None:
+            ends.append(state.next_page + self._pages_wanted)
+        for number in range(state.next_page, min(ends)):
             if number not in self._tasks:
                 self._tasks[number] = task = asyncio.create_task(_call(self._fetch, number))
+                if number != state.next_page:
+                    self._early.add(number)
                 task.add_done_callback(_consume_exception)
 
-    def _cancel_prefetch(self) -> None:
-        for task in self._tasks.values():
+    async def _cancel_prefetch(self) -> None:
+        tasks = [*self._tasks.values()]
+        for task in tasks:
             task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
+            self._tasks.clear()
+            self._early.clear()
 
     async def aclose(self) -> None:
-        """End the walk: pages in flight are cancelled and awaited. Can be called twice."""
-        await super().aclose()
-        self._cancel_prefetch()
-        if self._tasks:
-            await asyncio.wait(self._tasks.values())
-            self._tasks.clear()
+        """Cancel and await the pages in flight; of a loop that is gone they are gone too."""
+        if any(task.get_loop() is not asyncio.get_running_loop() for task in self._tasks.values()):
+            self._cancel_from_anywhere()
+        else:
+            await self._cancel_prefetch()
 
-    def __del__(self) -> None:
-        # `async for … break` calls no aclose: what is in flight ends with the iterator.
+    def _cancel_from_anywhere(self) -> None:
         for task in self._tasks.values():
             _cancel_threadsafe(task)
 
+    def __del__(self) -> None:
+        # `async for … break` calls no aclose: what is in flight ends with the iterator.
+        self._cancel_from_anywhere()
 
-async def _call(fetch: FetchNumber, number: int) -> ListResponseSession:
+
+async def _call(fetch: FetchNumber, number: int) -> Page[Any, Any]:
     return await fetch(number)
 
 
-def _cancel_threadsafe(task: asyncio.Task[ListResponseSession]) -> None:
+def _cancel_threadsafe(task: asyncio.Task[Any]) -> None:
     """Cancel from where a collector may run: any thread, any time, even after the loop."""
     loop = task.get_loop()
     with suppress(RuntimeError):
@@ -121,35 +150,58 @@ def _cancel_threadsafe(task: asyncio.Task[ListResponseSession]) -> None:
         loop.call_soon_threadsafe(task.cancel)
 
 
-def _has_rows(task: asyncio.Task[ListResponseSession]) -> bool:
-    return not task.cancelled() and task.exception() is None and bool(task.result().items)
+def _has_rows(task: asyncio.Task[Page[Any, Any]]) -> bool:
+    return not task.cancelled() and task.exception() is None and bool(task.result().rows)
 
 
-def _consume_exception(task: asyncio.Task[ListResponseSession]) -> None:
+def _consume_exception(task: asyncio.Task[Any]) -> None:
     """Look at the exception, so that a page nobody came for is not reported as forgotten."""
     if not task.cancelled():
         task.exception()
 
 
-class ItemIterator(SessionIterator):
-    """Session after session, in the server's order."""
+class PageIterator(ResumableIterator[Response_co]):
+    """Page after page; rows that were on an earlier page are left out, and an empty page is not yielded."""
 
-    def __init__(self, pages: PageIterator, max_items: int | None = None) -> None:
-        super().__init__(max_items)
-        self._pages = pages
+    def __init__(self, walk: OffsetWalk) -> None:
+        self._walk = walk
 
     @property
     def next_page(self) -> int:
-        """The 0-based page that follows the one whose sessions come now; a later walk can begin there."""
-        return self._pages.next_page
+        """The 0-based page that comes next; a later walk can begin there."""
+        return self._walk.state.next_page
+
+    async def _next(self) -> Response_co:
+        page, rows = await self._walk.next_rows()
+        if page is None:
+            raise StopAsyncIteration
+        response = page.response
+        return cast("Response_co", response if rows is response.items else attrs.evolve(response, items=rows))
+
+    async def aclose(self) -> None:
+        """End the walk: what is in flight is cancelled and awaited. Can be called twice."""
+        await super().aclose()
+        await self._walk.aclose()
+
+
+class ItemIterator(RowIterator[T]):
+    """Row after row, in the server's order."""
+
+    def __init__(self, walk: OffsetWalk, max_items: int | None = None) -> None:
+        super().__init__(max_items)
+        self._walk = walk
+
+    @property
+    def next_page(self) -> int:
+        """The 0-based page that follows the one whose rows come now; a later walk can begin there."""
+        return self._walk.state.next_page
 
     async def _load_page(self) -> bool:
-        page = await anext(self._pages, None)
-        if page is not None:
-            self._rows.extend(page.items)
+        page, rows = await self._walk.next_rows()
+        self._rows.extend(rows)
         return page is not None
 
     async def aclose(self) -> None:
         """End the walk: pages in flight are cancelled and awaited. Can be called twice."""
         await super().aclose()
-        await self._pages.aclose()
+        await self._walk.aclose()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable
 from datetime import datetime
-from typing import Self
+from typing import ClassVar, Self
 
 import attrs
 
@@ -21,16 +21,44 @@ from ..models import ListResponseSession
 
 DEFAULT_PAGE_SIZE = 100
 """What a walk asks for when the caller names no `limit`; the API's own default of 25 costs four times the requests."""
-REQUIRED_FIELDS = ("timestamp", "session_id")
-"""Fields that a walk cannot do without: the schema requires the one, and repeats are known by the other."""
 
 
 @attrs.frozen
-class ListQuery:
-    """The arguments of `sessions.list`, checked and immutable. None: not given, so not sent."""
+class PageQuery:
+    """Which page of a list, and how many rows a page. None: not given, so not sent."""
 
     page: int | None = None
     limit: int | None = None
+
+    def to_query_items(self) -> list[tuple[str, str]]:
+        """The query's wire form."""
+        items = (("page", self.page), ("limit", self.limit))
+        return [(name, str(number)) for name, number in items if number is not None]
+
+    def for_iteration(self) -> Self:
+        """The same with a page size."""
+        if self.limit == 0:
+            raise ValueError("limit=0 asks for pages without rows, so a walk would never get on")
+        return attrs.evolve(self, limit=DEFAULT_PAGE_SIZE) if self.limit is None else self
+
+
+@attrs.frozen
+class FilteredQuery(PageQuery):
+    """A page of any list, and what else its query says."""
+
+    filters: tuple[tuple[str, str], ...] = attrs.field(default=(), repr=False)
+
+    def to_query_items(self) -> list[tuple[str, str]]:
+        """The query's wire form."""
+        return [*super().to_query_items(), *self.filters]
+
+
+@attrs.frozen
+class ListQuery(PageQuery):
+    """The arguments of `sessions.list`, checked and immutable. None: not given, so not sent."""
+
+    required_fields: ClassVar[tuple[str, ...]] = ("timestamp", "session_id")
+    """Fields that a walk cannot do without: the schema requires the one, and repeats are known by the other."""
     search_fields: tuple[str, ...] | None = None
     search_field_values: tuple[str, ...] | None = attrs.field(default=None, repr=False)
     order_by: str | None = None
@@ -85,11 +113,7 @@ class ListQuery:
 
     def to_query_items(self) -> list[tuple[str, str]]:
         """The query's wire form: a list is a repeated key, a datetime ISO 8601 in UTC."""
-        items: list[tuple[str, str]] = []
-        if self.page is not None:
-            items.append(("page", str(self.page)))
-        if self.limit is not None:
-            items.append(("limit", str(self.limit)))
+        items = super().to_query_items()
         if self.search_fields is not None and self.search_field_values is not None:
             items += [("search_fields", name) for name in self.search_fields]
             items += [("search_field_values", value) for value in self.search_field_values]
@@ -105,13 +129,11 @@ class ListQuery:
             items.append(("end_datetime", format_datetime(self.end_datetime)))
         return items
 
-    def for_iteration(self) -> ListQuery:
+    def for_iteration(self) -> Self:
         """The same with a page size, and with the fields that a walk needs."""
-        if self.limit == 0:
-            raise ValueError("limit=0 asks for pages without sessions, so a walk would never get on")
-        limit = DEFAULT_PAGE_SIZE if self.limit is None else self.limit
-        fields = self.fields and self.fields + tuple(name for name in REQUIRED_FIELDS if name not in self.fields)
-        return attrs.evolve(self, limit=limit, fields=fields)
+        query = super().for_iteration()
+        missing = tuple(name for name in self.required_fields if name not in (self.fields or ()))
+        return attrs.evolve(query, fields=self.fields + missing) if self.fields and missing else query
 
     def for_keyset(self) -> ListQuery:
         """The same by ascending timestamp, with bounds that can be compared."""
@@ -128,6 +150,13 @@ class ListQuery:
             None if start is None else parse_instant("start_datetime", start),
             None if end is None else parse_instant("end_datetime", end),
         )
+
+
+@attrs.frozen
+class LabelQuery(ListQuery):
+    """The arguments of `session_labels.list`: those of sessions. A label always comes with its id."""
+
+    required_fields: ClassVar[tuple[str, ...]] = ()
 
 
 FetchPage = Callable[[ListQuery], Awaitable[ListResponseSession]]

@@ -10,11 +10,21 @@ from random import Random
 import attrs
 
 from syllable_async._pagination.query import ListQuery
+from syllable_async._timing import Clock
 from syllable_async._validators import parse_instant
 from syllable_async.models import ListResponseSession, Session
 
 EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
+LATER = EPOCH + timedelta(days=365)
 Lie = Callable[[int], int | None]
+
+
+async def no_time(_: float) -> None:
+    """A pause that is over at once."""
+
+
+QUICK = Clock(now=lambda: LATER, sleep=no_time)
+"""A clock that stands a year after the sessions, and never waits."""
 
 
 def honest(count: int) -> int | None:

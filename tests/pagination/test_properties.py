@@ -21,7 +21,7 @@ from syllable_async._pagination.windows import TimeWindow, windows
 from syllable_async.errors import PaginationDriftWarning, PaginationError
 from syllable_async.models import Session
 
-from .paged_source import Source, UnavailableError, at, ids, sessions
+from .paged_source import QUICK, Source, UnavailableError, at, ids, sessions
 from .schedules import TOTALS, Schedule, World, drawn, naive, outcome, patient, schedules
 
 few = settings(derandomize=True, max_examples=120, deadline=None, database=None)
@@ -156,7 +156,7 @@ stills = st.builds(
 
 
 def complete(still: Still) -> None:
-    """All rows, in order, once; one request too many at most, and none where the totals are right."""
+    """All rows, in order, once; two requests too many at most, and one where the totals are right."""
 
     def fail(number: int) -> None:
         if number in still.failures:
@@ -174,7 +174,7 @@ def complete(still: Still) -> None:
 
     async def walk() -> list[Session]:
         got = list[Session]()
-        pager = Pager(source, ListQuery.from_arguments(page=still.first, limit=still.limit))
+        pager = Pager(source, ListQuery.from_arguments(page=still.first, limit=still.limit), QUICK)
         async with pager.items(prefetch=still.prefetch) as rows:
             assert await patient(rows, got)
         return got
@@ -188,11 +188,11 @@ def complete(still: Still) -> None:
     pages = {query.page or 0 for query in source.log}
     needed = max(1, -(-len(got) // still.size))
     if still.prefetch == 0:
-        # An empty page is asked for again where totals that fit together tell of more.
-        doubted = still.total == still.total_pages == "huge" and 1 in {still.size, still.limit}
-        assert len(source.log) <= needed + 1 + doubted + len(still.failures)
+        # An empty page is asked for twice.
+        assert len(source.log) <= needed + 2 + len(still.failures)
     if still.total == still.total_pages == "honest" and (still.first == 0 or not still.echo_asked):
-        assert pages == set(range(still.first, still.first + needed))
+        # Behind a full page there may be more, and a walk that began midway does not know how far it is.
+        assert pages - {still.first + needed} == set(range(still.first, still.first + needed))
 
 
 @few
@@ -213,7 +213,7 @@ def drifting(story: Schedule, prefetch: int) -> None:
 
     async def walk(world: World) -> list[Session]:
         got = list[Session]()
-        async with Pager(world, story.query).items(prefetch=prefetch) as rows:
+        async with Pager(world, story.query, QUICK).items(prefetch=prefetch) as rows:
             await patient(rows, got)
         return got
 
