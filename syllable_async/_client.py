@@ -297,8 +297,13 @@ class AsyncSyllableClient(AsyncContextOnly):
         self.session_debug = SessionDebug(transport, converter)
         self._lists = Lists(transport, converter)
 
+    @property
+    def base_url(self) -> str:
+        """The API's address, without a slash at its end."""
+        return str(self._transport.base).rstrip("/")
+
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self._transport.base} api_key='***'>"
+        return f"<{type(self).__name__} {self.base_url} api_key='***'>"
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("an AsyncSyllableClient holds a key and connections and cannot be pickled: make one there")

@@ -94,3 +94,9 @@ async def test_a_users_converter_decodes_every_response(server: FakeSyllable) ->
         raw = await client.request("GET", "api", "v1", "sessions", server.listed[0])
         assert str(listed.timestamp).startswith("at 20")
         assert str(raw.decode(Session).timestamp).startswith("at 20")
+
+
+@pytest.mark.parametrize("given", ["https://x.example/v/", "https://x.example/v"])
+def test_base_url_is_the_address_without_a_slash_at_its_end(given: str) -> None:
+    client = Client(KEY, base_url=given)
+    assert client.base_url == client.with_options(timeout=5).base_url == "https://x.example/v"

@@ -1,0 +1,158 @@
+"""Files of an export: what each says about itself, when it is final, and what may replace it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from datetime import date, datetime, timedelta
+from typing import Literal, Self
+
+import attrs
+import msgspec
+
+from ._days import bounds
+from ._schema import read_metadata
+from ._storage import Part, Storage, TargetError
+
+KEY = b"syllable_async"
+"""Of the record in a file's key-value metadata."""
+VERSION = 1
+TAIL = 2**16
+"""Bytes at a file's end that are read first; they hold the footer of all but large files."""
+NAME = re.compile(r"sessions-\d{4}-\d\d-\d\d\.parquet")
+FEWER = 0.9
+"""A file with less than this share of the rows that stand there is taken for a mistake."""
+Outcome = Literal["written", "superseded", "fewer"]
+
+
+@attrs.frozen(kw_only=True)
+class Record:
+    """What a file says about itself. `begun`: when its walk began, by the earlier of our clock and the API's."""
+
+    origin: str
+    filters: tuple[tuple[str, str], ...]
+    with_: tuple[str, ...]
+    day: date
+    begun: datetime
+    rows: int = 0
+    problems: int = 0
+    """Sessions, or parts of sessions, that could not be read: they stand in `_problems/`."""
+    passing: int = 0
+    """Those of the problems that may pass."""
+    version: int = VERSION
+
+    def is_final(self, settle: timedelta) -> bool:
+        """Whether no later run has to write the day again. An empty answer proves nothing about a day."""
+        return self.rows > 0 and not self.passing and self.begun >= bounds(self.day)[1] + settle
+
+    def to_json(self) -> bytes:
+        """For the file's metadata."""
+        start, end = bounds(self.day)
+        return msgspec.json.encode({"start": start, "end": end, **attrs.asdict(self)})
+
+    @classmethod
+    def from_json(cls, text: bytes) -> Self:
+        """Read what `to_json` wrote; `ValueError` for anything else."""
+        try:
+            found = msgspec.json.decode(text, type=cls)
+        except msgspec.DecodeError as error:
+            raise ValueError(f"its record is damaged: {error}") from None
+        if found.version != VERSION:
+            raise ValueError(f"its record has version {found.version}")
+        return found
+
+
+@attrs.frozen(kw_only=True)
+class Problem:
+    """A session that could not be read, or a part of it. No value of the session's but its id."""
+
+    session_id: str | None
+    part: str
+    """`"session"`, or what of `with_` is missing."""
+    problem: str
+    may_pass: bool
+
+
+@attrs.frozen
+class DayFiles:
+    """The files of one export: of one API, with one set of filters."""
+
+    storage: Storage
+    origin: str
+    filters: tuple[tuple[str, str], ...]
+
+    def open(self, days: Sequence[date]) -> dict[date, Record]:
+        """Make the target ready; the records of the days that stand there.
+
+        Raises:
+            TargetError: the target holds something else.
+        """
+        self.storage.prepare()
+        files = [name for name in self.storage.names() if name.endswith(".parquet") and not name.startswith((".", "_"))]
+        for name in files:
+            if not NAME.fullmatch(name):
+                raise TargetError(f"{self.storage.address(name)} is no file of this program: give another folder")
+        mine = {name_of(day): day for day in days}
+        # One file of another span speaks for all of them: each was compared with one before it was written.
+        others = sorted(set(files) - set(mine))[-1:]
+        found = {name: self._read(name) for name in [*others, *(name for name in mine if name in files)]}
+        return {mine[name]: record for name, record in found.items() if name in mine and record is not None}
+
+    def _read(self, name: str) -> Record | None:
+        """A file's record; None where there is no file.
+
+        Raises:
+            TargetError: it is of another program, another API, or has other filters.
+        """
+        try:
+            tail = self.storage.tail(name, TAIL)
+            footer = int.from_bytes(tail[-8:-4], "little") + 8
+            if footer > len(tail):
+                tail = self.storage.tail(name, footer)
+            record = Record.from_json(read_metadata(tail)[KEY])
+        except FileNotFoundError:
+            return None
+        except (ValueError, KeyError) as error:
+            raise TargetError(f"{self.storage.address(name)} is no file of this program: {error}") from None
+        if record.origin != self.origin:
+            raise TargetError(f"{self.storage.address(name)} is of {record.origin}, not of {self.origin}")
+        if record.filters != self.filters:
+            raise TargetError(f"{self.storage.address(name)} was exported with other filters: give another folder")
+        return record
+
+    def publish(self, part: Part, record: Record, problems: Iterable[Problem], *, fewer: bool) -> Outcome:
+        """Put a day in place, unless a walk that began later did, or most of its rows would go."""
+        with self.storage.exclusively():
+            held = self._read(name_of(record.day))
+            if held is not None and (held.begun > record.begun or not set(held.with_) <= set(record.with_)):
+                return "superseded"
+            if held is not None and record.rows < FEWER * held.rows and not fewer:
+                return "fewer"
+            self._list_problems(record.day, problems)
+            self.storage.put(part, name_of(record.day))
+        return "written"
+
+    def _list_problems(self, day: date, problems: Iterable[Problem]) -> None:
+        name = problems_name_of(day)
+        lines = [msgspec.json.encode(attrs.asdict(problem)) + b"\n" for problem in problems]
+        if not lines:
+            return self.storage.remove(name)
+        with self.storage.part(name) as part:
+            part.file.writelines(lines)
+            self.storage.put(part, name)
+        return None
+
+
+def name_of(day: date) -> str:
+    """The name of a day's file."""
+    return f"sessions-{day}.parquet"
+
+
+def problems_name_of(day: date) -> str:
+    """The list of what could not be read; readers of datasets pass over names that begin with an underscore."""
+    return f"_problems/{day}.jsonl"
+
+
+def metadata_of(record: Record) -> dict[bytes, bytes]:
+    """The record as key-value metadata of Parquet."""
+    return {KEY: record.to_json()}

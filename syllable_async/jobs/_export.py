@@ -1,0 +1,384 @@
+"""Exports: one Parquet file a UTC day, replaced in one step."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from datetime import UTC, date, datetime, timedelta
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
+
+import attrs
+
+from syllable_async import (
+    AsyncSyllableClient,
+    AuthenticationError,
+    BadRequestError,
+    ClientClosedError,
+    HTTPValidationError,
+    InvalidRow,
+    NotFoundError,
+    PermissionDeniedError,
+    Session,
+    SyllableConnectionError,
+    SyllableError,
+    to_dict,
+)
+
+from ._days import Span, bounds, span_of
+from ._patience import Patience, may_pass
+from ._reports import DayReport, ExportReport, ExportStatus, JobProgress, Progress
+from ._storage import open_storage
+from ._threads import ended, in_thread
+from ._walk import Filters, Walk, api_now, snapshot
+
+if TYPE_CHECKING:
+    from ._day_file import DayFiles, Problem, Record
+    from ._schema import DayWriter
+
+T = TypeVar("T")
+With = Literal["summary", "transcript", "latency", "timeline"]
+WITH: tuple[With, ...] = ("summary", "transcript", "latency", "timeline")
+CHUNK = 1_000
+"""Sessions that are read, then turned into columns while the next are read."""
+SIDE_BY_SIDE = 2
+"""Days in work at once: one begins while the other ends."""
+MANY_YEARS = 1e9
+"""Seconds."""
+FATAL = (AuthenticationError, PermissionDeniedError, BadRequestError, HTTPValidationError, ClientClosedError)
+"""What a list that answers so says about every other day too: the key, the filters, the client."""
+
+
+async def export(
+    client: AsyncSyllableClient,
+    *,
+    since: date,
+    until: date | None = None,
+    to: str | os.PathLike[str],
+    with_: Iterable[With] = (),
+    settle: float = 21_600.0,
+    parallel: int = 8,
+    refresh: bool = False,
+    fewer: bool = False,
+    search: Mapping[str, str] | None = None,
+    agent_name: str | None = None,
+    include_test: bool = False,
+    patience: float = 3_600.0,
+    storage_options: Mapping[str, Any] | None = None,
+    progress: Progress | None = None,
+) -> ExportReport:
+    """Export the sessions of a span, one Parquet file a UTC day: `sessions-2026-01-05.parquet`.
+
+    The guide to the files is the docstring of `syllable_async.jobs`. Cancelled, it leaves each day as it was or whole.
+
+    Args:
+        client: its retries are tried for `patience` seconds.
+        since: a date or an aware datetime; the day that holds it is exported whole.
+        until: not included; a day that it cuts is exported whole. None, or a time to come: now.
+        to: a folder, or an address that fsspec knows, such as `s3://bucket/sessions`.
+        with_: what is asked for of each session besides: `"summary"`, `"transcript"`, `"latency"`, `"timeline"`. A day
+            whose file has more keeps it when it is written again.
+        settle: seconds after a day's end from which a walk's file is final.
+        parallel: requests at once.
+        refresh: write final files again too.
+        fewer: let a file be replaced by one with less than 90 % of its rows.
+        search: fields and the values that they must have.
+        agent_name: only the sessions of that agent.
+        include_test: test sessions too, which the API leaves out by itself.
+        patience: seconds for which what may pass is tried again.
+        storage_options: handed to fsspec, for example `{"s3_additional_kwargs": {"ServerSideEncryption": "aws:kms"}}`.
+        progress: a plain function, called with a `JobProgress`.
+
+    Raises:
+        TargetError: a `ValueError`: the target is no folder, unknown, or holds another API's or other filters' export.
+        ValueError, TypeError: arguments that cannot be.
+        SyllableError: the API refuses the key or the filters.
+        OSError: nothing can be written there.
+        ImportError: pyarrow or fsspec is missing: `pip install 'syllable-async[jobs]'`.
+    """
+    from ._day_file import DayFiles  # noqa: PLC0415 - the extra
+
+    parts = _check_with(with_)
+    if isinstance(parallel, bool) or not isinstance(parallel, int):
+        raise TypeError(f"parallel must be an int, not {type(parallel).__name__}")
+    if parallel < 1:
+        raise ValueError(f"parallel must be at least 1, not {parallel}")
+    for name, seconds in (("settle", settle), ("patience", patience)):
+        if not 0 <= seconds <= MANY_YEARS:
+            raise ValueError(f"{name} must be a number of seconds, not {seconds}")
+    filters = Filters.from_arguments(search, agent_name, include_test=include_test)
+    job = Export(
+        client=client,
+        span=span_of(since, until, _now()),
+        files=DayFiles(open_storage(to, storage_options), client.base_url, filters.pairs),
+        filters=filters,
+        with_=parts,
+        settle=timedelta(seconds=settle),
+        parallel=parallel,
+        refresh=refresh,
+        fewer=fewer,
+        patience=Patience(patience),
+        progress=progress,
+        now=_now,
+    )
+    return await job.run()
+
+
+def _check_with(names: Iterable[str]) -> tuple[With, ...]:
+    given = [names] if isinstance(names, str) else list(names)
+    unknown = [name for name in given if name not in WITH]
+    if unknown:
+        raise ValueError(f"with_ does not know {unknown[0]!r}; it knows {', '.join(WITH)}")
+    return tuple(name for name in WITH if name in given)
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+@attrs.define(kw_only=True)
+class Export:
+    """One run."""
+
+    client: AsyncSyllableClient
+    span: Span
+    files: DayFiles
+    filters: Filters
+    with_: tuple[With, ...] = ()
+    settle: timedelta = timedelta(hours=6)
+    parallel: int = 8
+    refresh: bool = False
+    fewer: bool = False
+    patience: Patience
+    progress: Progress | None = None
+    now: Callable[[], datetime] = _now
+    _state: JobProgress = attrs.field(factory=JobProgress, init=False)
+    _unreachable: str | None = attrs.field(default=None, init=False)
+    _turns: asyncio.Semaphore = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._turns = asyncio.Semaphore(self.parallel)
+
+    async def run(self) -> ExportReport:
+        """Write every day that is not final."""
+        days = self.span.days()
+        held = await in_thread(self.files.open, days)
+        todo = [day for day in days if self._is_to_be_written(held.get(day))]
+        reports = {day: self._report(day, "kept", held[day]) for day in days if day not in todo}
+        self._tell(days=len(days), days_done=len(reports))
+        turns = asyncio.Semaphore(SIDE_BY_SIDE)
+
+        async def write(day: date) -> None:
+            async with turns:
+                # The last day has nobody beside it for long.
+                share = self.parallel if day == todo[-1] else -(-self.parallel // SIDE_BY_SIDE)
+                reports[day] = await self._write_or_fail(day, held.get(day), share)
+                self._tell(day=day, days_done=self._state.days_done + 1)
+
+        try:
+            async with asyncio.TaskGroup() as group:
+                for day in todo:
+                    group.create_task(write(day))
+        except BaseExceptionGroup as errors:
+            raise errors.exceptions[0] from None  # what one of them ended with ended the others
+        span = self.span
+        return ExportReport(
+            origin=self.files.origin, since=span.since, until=span.until, days=tuple(reports[day] for day in days)
+        )
+
+    def _is_to_be_written(self, held: Record | None) -> bool:
+        if held is None or self.refresh:
+            return True
+        return not held.is_final(self.settle) or not set(self.with_) <= set(held.with_)
+
+    async def _write_or_fail(self, day: date, held: Record | None, parallel: int) -> DayReport:
+        """One day; what fails in it concerns the others only where nobody answers at all."""
+        if self._unreachable is not None:
+            return self._report(day, "failed", held, self._unreachable)
+        try:
+            return await self._write_day(day, held, parallel)
+        except FATAL:
+            raise
+        except SyllableConnectionError as error:
+            self._unreachable = str(error)
+            return self._report(day, "failed", held, str(error))
+        except SyllableError as error:
+            return self._report(day, "failed", held, str(error))
+
+    async def _write_day(self, day: date, held: Record | None, parallel: int) -> DayReport:
+        from ._day_file import Record, metadata_of, name_of  # noqa: PLC0415 - the extra
+        from ._schema import DayWriter  # noqa: PLC0415 - the extra
+
+        start, end = bounds(day)
+        begun = await self.patience.run(lambda: api_now(self.client, self.now))
+        if begun <= start:
+            return self._report(day, "kept", held)  # by the API's clock the day is still to come
+        parts: tuple[With, ...] = tuple(
+            name for name in WITH if name in self.with_ or (held is not None and name in held.with_)
+        )
+        problems: list[Problem] = []
+        pager = self.filters.list(self.client, start, min(end, begun), lambda row: problems.append(_row_problem(row)))
+        with self.files.storage.part(name_of(day)) as part, DayWriter(part.file) as writer:
+            walk = snapshot(pager, parallel)
+            try:
+                await self._copy(walk, DayInWork(day, writer, parts, problems))
+            finally:
+                await walk.aclose()
+            record = Record(
+                origin=self.files.origin,
+                filters=self.files.filters,
+                with_=parts,
+                day=day,
+                begun=begun,
+                rows=writer.rows,
+                problems=len(problems),
+                passing=sum(problem.may_pass for problem in problems),
+            )
+            await in_thread(writer.close, metadata_of(record))
+            outcome: ExportStatus = await in_thread(
+                lambda: self.files.publish(part, record, problems, fewer=self.fewer)
+            )
+        if outcome == "fewer":
+            stands = 0 if held is None else held.rows
+            error = f"the API lists {record.rows} sessions now, {stands} stand there and were kept; see fewer"
+            return self._report(day, "fewer", held, error)
+        return self._report(day, outcome, record)
+
+    async def _copy(self, walk: Walk, day: DayInWork) -> None:
+        """Read sessions, and have each chunk written while the next is read."""
+        async with _one_at_a_time() as start:
+            while chunk := await self._next_chunk(walk):
+                await start(self._put(day, chunk))
+
+    async def _next_chunk(self, walk: Walk) -> list[Session]:
+        chunk: list[Session] = []
+        tries = self.patience.begin()
+        while len(chunk) < CHUNK:
+            try:
+                async for session in walk:
+                    chunk.append(session)
+                    if len(chunk) == CHUNK:
+                        break
+                else:
+                    break
+            except SyllableError as error:  # the walk stands where it stood, and goes on from there
+                await tries.wait(error)
+        self.patience.succeeded()
+        return chunk
+
+    async def _put(self, day: DayInWork, sessions: Sequence[Session]) -> None:
+        nothing = dict[str, object]()
+        parts = [nothing] * len(sessions)
+        if day.parts:
+            parts = await _all([self._parts(day, session) for session in sessions])
+        rows = list(zip(sessions, parts, strict=True))
+        for (session, _), reason in await in_thread(day.writer.add, rows):
+            day.problems.append(_problem(session.session_id, "session", reason, passing=False))
+        self._tell(day=day.day, sessions=self._state.sessions + len(sessions))
+
+    async def _parts(self, day: DayInWork, session: Session) -> dict[str, object]:
+        found = dict[str, object]()
+        for name in day.parts if session.session_id else ():
+            async with self._turns:
+                found[name] = await self._part(day, session.session_id or "", name)
+        return found
+
+    async def _part(self, day: DayInWork, session_id: str, name: With) -> dict[str, Any] | None:
+        sessions = self.client.sessions
+        get: dict[With, Callable[[str], Awaitable[object]]] = {
+            "summary": sessions.get_full_summary,
+            "transcript": sessions.get_transcript,
+            "latency": sessions.get_latency,
+            "timeline": sessions.get_timeline,
+        }
+        try:
+            return to_dict(await self.patience.run(lambda: get[name](session_id)))
+        except NotFoundError:  # it has none, or was deleted since it was listed: its row stays
+            return None
+        except (AuthenticationError, ClientClosedError):
+            raise
+        except (SyllableError, ValueError) as error:  # a ValueError is the id's, which the API gave
+            passing = isinstance(error, SyllableError) and may_pass(error)
+            day.problems.append(_problem(session_id, name, str(error), passing=passing))
+            return None
+
+    def _report(
+        self,
+        day: date,
+        status: ExportStatus,
+        record: Record | None,
+        error: str | None = None,
+    ) -> DayReport:
+        from ._day_file import name_of  # noqa: PLC0415 - the extra
+
+        return DayReport(
+            day=day,
+            status=status,
+            address=self.files.storage.address(name_of(day)),
+            rows=0 if record is None else record.rows,
+            final=record is not None and record.is_final(self.settle),
+            problems=0 if record is None else record.problems,
+            error=error,
+        )
+
+    def _tell(self, **changes: Any) -> None:
+        self._state = attrs.evolve(self._state, **changes)
+        if self.progress is not None:
+            self.progress(self._state)
+
+
+@attrs.frozen
+class DayInWork:
+    """One day while it is written."""
+
+    day: date
+    writer: DayWriter
+    parts: tuple[With, ...]
+    problems: list[Problem]
+
+
+def _problem(session_id: str | None, part: str, problem: str, *, passing: bool) -> Problem:
+    from ._day_file import Problem  # noqa: PLC0415 - the extra
+
+    return Problem(session_id=session_id, part=part, problem=problem, may_pass=passing)
+
+
+def _row_problem(row: InvalidRow) -> Problem:
+    raw: object = row.raw
+    found = cast("dict[str, object]", raw).get("session_id") if isinstance(raw, dict) else None
+    return _problem(found if isinstance(found, str) else None, "session", f"{row.problem} at {row.path}", passing=False)
+
+
+async def _all(calls: Sequence[Awaitable[T]]) -> list[T]:
+    """The results of all; the first that fails ends the others."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(_call(call)) for call in calls]
+    except BaseExceptionGroup as errors:
+        raise errors.exceptions[0] from None
+    return [task.result() for task in tasks]
+
+
+async def _call(call: Awaitable[T]) -> T:
+    return await call
+
+
+@asynccontextmanager
+async def _one_at_a_time() -> AsyncGenerator[Callable[[Awaitable[None]], Awaitable[None]]]:
+    """A function that starts work as soon as the work before it has ended; at the end nothing of it runs any more."""
+    running: list[asyncio.Future[None]] = []
+
+    async def start(work: Awaitable[None]) -> None:
+        if running:
+            await running.pop()
+        running.append(asyncio.ensure_future(work))
+
+    try:
+        yield start
+        if running:
+            await running.pop()
+    finally:
+        for task in running:
+            task.cancel()
+            await ended(task)

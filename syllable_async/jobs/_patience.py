@@ -1,0 +1,96 @@
+"""Patience: a job tries again what may pass, for longer than a single call of the client does."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+from syllable_async import APIError, SyllableConnectionError, SyllableError
+
+T = TypeVar("T")
+LONGEST_PAUSE = 60.0
+"""Seconds between two tries, unless the API asks for more."""
+ONE_SESSION = 300.0
+"""Seconds that one call is tried again while others succeed: then it is the session and not the API."""
+
+
+def may_pass(error: SyllableError) -> bool:
+    """Whether the same request may succeed later: connections, timeouts, 408, 429 and 5xx."""
+    if isinstance(error, SyllableConnectionError):
+        return error.transient
+    return isinstance(error, APIError) and (error.status in {408, 429} or error.status >= 500)
+
+
+class Patience:
+    """What all calls of a job share: for how long to try again, and when one last succeeded."""
+
+    def __init__(
+        self,
+        seconds: float,
+        sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._seconds = seconds
+        self._sleep = sleep
+        self._monotonic = monotonic
+        self._last_success = monotonic()
+        self._failing_since: float | None = None
+
+    async def run(self, step: Callable[[], Awaitable[T]]) -> T:
+        """Call `step` until it succeeds, fails for good, or patience is over; then its last error is raised."""
+        tries = self.begin()
+        while True:
+            try:
+                result = await step()
+            except SyllableError as error:
+                await tries.wait(error)
+            else:
+                self.succeeded()
+                return result
+
+    def begin(self) -> Tries:
+        """The tries of one call."""
+        return Tries(self)
+
+    def succeeded(self) -> None:
+        """The API serves."""
+        self._last_success = self._monotonic()
+        self._failing_since = None
+
+    def time_left(self, first_failure: float) -> float:
+        """Seconds for which a call that first failed then is tried again."""
+        now = self._monotonic()
+        if self._failing_since is None:
+            self._failing_since = now
+        if self._last_success > first_failure:
+            return first_failure + min(self._seconds, ONE_SESSION) - now
+        return min(first_failure, self._failing_since) + self._seconds - now
+
+    def now(self) -> float:
+        """Monotonic seconds."""
+        return self._monotonic()
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait."""
+        await self._sleep(seconds)
+
+
+class Tries:
+    """One call that is tried again."""
+
+    def __init__(self, patience: Patience) -> None:
+        self._patience = patience
+        self._first_failure: float | None = None
+        self._pause = 1.0
+
+    async def wait(self, error: SyllableError) -> None:
+        """Wait before the next try, as long as the API asks for; raise `error` where no other is worth it."""
+        if self._first_failure is None:
+            self._first_failure = self._patience.now()
+        pause = max(self._pause, getattr(error, "retry_after", None) or 0.0)
+        if not may_pass(error) or pause > self._patience.time_left(self._first_failure):
+            raise error
+        await self._patience.sleep(pause)
+        self._pause = min(2 * self._pause, LONGEST_PAUSE)

@@ -1,0 +1,142 @@
+"""Columns of an export: the fields of a session, and nested what was asked for of each session besides."""
+
+# pyarrow comes without types.
+# mypy: disable-error-code="import-untyped"
+# pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false, reportUnknownVariableType=false
+# pyright: reportUnknownArgumentType=false
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from datetime import datetime
+from enum import Enum
+from functools import cache
+from types import TracebackType, UnionType
+from typing import Any, BinaryIO, Self, get_args, get_origin, get_type_hints
+
+import attrs
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from syllable_async import (
+    InspectLatencyResponse,
+    Session,
+    SessionSummaryResponse,
+    SessionTimelineResponse,
+    SessionTranscriptionResponse,
+)
+
+PARTS: dict[str, type] = {
+    "summary": SessionSummaryResponse,
+    "transcript": SessionTranscriptionResponse,
+    "latency": InspectLatencyResponse,
+    "timeline": SessionTimelineResponse,
+}
+"""What `with_` may name, each a column of its own."""
+GROUP_ROWS = 5_000
+GROUP_BYTES = 32 * 2**20
+"""A row group is written as soon as it has so many rows or bytes."""
+_PLAIN = {
+    str: pa.string(),
+    bool: pa.bool_(),
+    int: pa.int64(),
+    float: pa.float64(),
+    datetime: pa.timestamp("us", "UTC"),
+}
+Row = tuple[Session, Mapping[str, object]]
+"""A session, and by name of its column what belongs to it as a dict."""
+
+
+@cache
+def schema() -> Any:
+    """All columns, always: a file of last month and one of today read together."""
+    fields = [(name, _arrow_type(hint)) for name, hint in get_type_hints(Session).items()]
+    return pa.schema([*fields, *((name, _arrow_type(model)) for name, model in PARTS.items())])
+
+
+def _arrow_type(hint: Any) -> Any:
+    if isinstance(hint, UnionType):  # every union of the models is one with None
+        hint = get_args(hint)[0]
+    if get_origin(hint) is tuple:
+        return pa.list_(_arrow_type(get_args(hint)[0]))
+    if attrs.has(hint):
+        return pa.struct([(name, _arrow_type(inner)) for name, inner in get_type_hints(hint).items()])
+    if issubclass(hint, Enum):
+        return pa.string()
+    return _PLAIN[hint]
+
+
+def to_batch(rows: Sequence[Row]) -> tuple[Any, list[tuple[Row, str]]]:
+    """The rows as a record batch, and those that no column can hold (an integer of 70 bits) with the reason."""
+    try:
+        return _columns(rows), []
+    except (pa.ArrowException, OverflowError, UnicodeError, TypeError) as error:
+        if len(rows) == 1:
+            return _columns([]), [(rows[0], f"{type(error).__name__} in a column")]
+    halves = [to_batch(rows[: len(rows) // 2]), to_batch(rows[len(rows) // 2 :])]
+    joined = pa.Table.from_batches([batch for batch, _ in halves]).combine_chunks().to_batches()
+    return joined[0] if joined else _columns([]), [bad for _, refused in halves for bad in refused]
+
+
+def _columns(rows: Sequence[Row]) -> Any:
+    names = [field.name for field in schema() if field.name not in PARTS]
+    arrays = [pa.array([getattr(session, name) for session, _ in rows], schema().field(name).type) for name in names]
+    arrays += [pa.array([parts.get(name) for _, parts in rows], schema().field(name).type) for name in PARTS]
+    return pa.RecordBatch.from_arrays(arrays, schema=schema())
+
+
+class DayWriter:
+    """A Parquet file that is being written, a row group at a time."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._writer = pq.ParquetWriter(file, schema(), compression="zstd")
+        self._batches: list[Any] = []
+        self.rows = 0
+
+    def add(self, rows: Sequence[Row]) -> list[tuple[Row, str]]:
+        """Take rows in; those that no column can hold are given back, with the reason."""
+        batch, refused = to_batch(rows)
+        self._batches.append(batch)
+        self.rows += batch.num_rows
+        pending = sum(waiting.num_rows for waiting in self._batches)
+        if pending >= GROUP_ROWS or sum(waiting.nbytes for waiting in self._batches) >= GROUP_BYTES:
+            self._write_group()
+        return refused
+
+    def _write_group(self) -> None:
+        if any(batch.num_rows for batch in self._batches):
+            table = pa.Table.from_batches(self._batches, schema())
+            self._writer.write_table(table, row_group_size=table.num_rows)
+        self._batches = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """End the writer before its file is closed, whatever becomes of what it writes then."""
+        try:
+            with suppress(OSError, ValueError):
+                self._writer.close()
+        finally:
+            self._writer.is_open = False
+
+    def close(self, metadata: Mapping[bytes, bytes]) -> None:
+        """Write what is left, and the footer."""
+        self._write_group()
+        self._writer.add_key_value_metadata(metadata)
+        self._writer.close()
+
+
+def read_metadata(tail: bytes) -> Mapping[bytes, bytes]:
+    """The key-value metadata of a file of which only the end is at hand, the footer whole.
+
+    Raises:
+        ValueError: this is no Parquet file.
+    """
+    try:
+        return pq.read_metadata(pa.BufferReader(tail)).metadata or {}
+    except (pa.ArrowException, OSError) as error:
+        raise ValueError(f"no Parquet file: {error}") from None

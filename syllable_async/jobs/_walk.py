@@ -1,0 +1,84 @@
+"""What every job asks the API: the filters, the time of day, and an exact walk of a span."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+from typing import Any, Protocol, Self
+
+import attrs
+
+from syllable_async import AsyncSyllableClient, Cursor, InvalidRow, Pager, Session
+
+LIST = "/api/v1/sessions/"
+
+
+class Walk(Protocol):
+    """An exact walk: `Pager.snapshot` or `Pager.follow`. A step that failed leaves it where it was."""
+
+    @property
+    def cursor(self) -> Cursor: ...
+    def __aiter__(self) -> Self: ...
+    async def __anext__(self) -> Session: ...
+    async def aclose(self) -> None: ...
+
+
+@attrs.frozen
+class Filters:
+    """Fields and the values that they must have, all of them; sorted."""
+
+    pairs: tuple[tuple[str, str], ...] = ()
+
+    @classmethod
+    def from_arguments(cls, search: Mapping[str, str] | None, agent_name: str | None, *, include_test: bool) -> Self:
+        """Refuse what is no text; `include_test` is the filter by which the API adds test sessions to a list."""
+        given = dict(search or {})
+        if agent_name is not None:
+            given["agent_name"] = agent_name
+        if include_test:
+            given["is_test"] = "true"
+        for name, value in given.items():
+            if not isinstance(name, str) or not isinstance(value, str):
+                raise TypeError("search must map names of fields to text")
+        return cls(tuple(sorted(given.items())))
+
+    def list(
+        self,
+        client: AsyncSyllableClient,
+        start: datetime,
+        end: datetime | None = None,
+        on_invalid_row: Callable[[InvalidRow], object] | None = None,
+    ) -> Pager:
+        """The sessions that match."""
+        return client.sessions.list(
+            search_fields=[name for name, _ in self.pairs] or None,
+            search_field_values=[value for _, value in self.pairs] or None,
+            start_datetime=start,
+            end_datetime=end,
+            on_invalid_row=on_invalid_row,
+        )
+
+
+def snapshot(pager: Pager, parallel: int) -> Walk:
+    """An exact walk that sends `parallel` requests side by side."""
+    walk: Any = pager.snapshot
+    if "parallel" not in inspect.signature(walk).parameters:  # until snapshot takes parallel
+        return walk()  # type: ignore[no-any-return]  # until snapshot takes parallel
+    return walk(parallel=parallel)  # type: ignore[no-any-return]
+
+
+async def api_now(client: AsyncSyllableClient, now: Callable[[], datetime]) -> datetime:
+    """The time of day by the earlier of two clocks, ours and the API's, which a clock of ours that is fast cannot move.
+
+    The API's `Date` is cut to the second, so a clock of ours that is right is the earlier one.
+    """
+    response = await client.request("GET", LIST, query={"limit": 1})
+    try:
+        theirs = parsedate_to_datetime(response.headers.get("date", ""))
+    except ValueError:
+        return now()
+    if theirs.tzinfo is None:
+        theirs = theirs.replace(tzinfo=UTC)
+    return min(now(), theirs + timedelta(seconds=1))
