@@ -31,6 +31,7 @@ FLOORS = {  # what stands at the top of the package, and its floor: imports go d
     "_client": 4,
     "__init__": 5,
     "jobs": 6,
+    "__main__": 7,
 }
 BESIDE = {"_http": {"_retry"}}
 """Rooms of floors 1 to 3 import floor 0 and these rooms; `_endpoints` and what is above it import every room below."""
@@ -62,9 +63,11 @@ ORDERS = {  # each room's files from left to right: those on the left import non
     ],
     "_endpoints": [["endpoint"], ["sessions", "session_labels", "session_debug", "lists"]],
     "jobs": [
-        ["_days", "_patience", "_walk", "_threads", "_schema", "_storage", "_reports"],
+        ["_days", "_patience", "_threads", "_schema", "_storage", "_reports"],
+        ["_walk", "_problems", "_progress"],
         ["_day_file"],
-        ["_export"],
+        ["_export", "_download", "_follow"],
+        ["_command"],
     ],
 }
 FACES = {  # what leaves a room
@@ -78,7 +81,8 @@ FACES = {  # what leaves a room
     "_http": """ApiKey Body ConnectionPool Gates PoolLimits RecordingRequest Transport build_request check_base_url
         check_headers encode_path_segment plain_headers request_id""",
     "_endpoints": "Lists SessionDebug SessionLabels Sessions",
-    "jobs": "DayReport ExportReport JobProgress TargetError export",
+    "jobs": """DayReport DownloadReport ExportReport FollowReport JobProgress TargetError download export follow
+        main""",
 }
 OTHERS = {  # packages of others, and the only places that may import them
     "aiohttp": {"_http", "_client"},
@@ -88,6 +92,7 @@ OTHERS = {  # packages of others, and the only places that may import them
     "syllable_async": {"jobs"},
     "pyarrow": {"jobs/_schema"},
     "fsspec": {"jobs/_storage"},
+    "rich": {"jobs/_progress"},
     "yarl": {"_http"},
     "attrs": {""},
     "opentelemetry": {"_http", "_client"},

@@ -4,11 +4,24 @@ import typing as _typing
 
 import attrs as _attrs
 
+from ._command import main as main
+from ._download import download
 from ._export import export
-from ._reports import DayReport, ExportReport, JobProgress
+from ._follow import follow
+from ._reports import DayReport, DownloadReport, ExportReport, FollowReport, JobProgress
 from ._storage import TargetError
 
-__all__ = ["DayReport", "ExportReport", "JobProgress", "TargetError", "export"]
+__all__ = [
+    "DayReport",
+    "DownloadReport",
+    "ExportReport",
+    "FollowReport",
+    "JobProgress",
+    "TargetError",
+    "download",
+    "export",
+    "follow",
+]
 
 for _public in [globals()[_name] for _name in __all__]:
     # As in the package's root: pickles and `help` name the place to import from.

@@ -11,6 +11,7 @@ import attrs
 import msgspec
 
 from ._days import bounds
+from ._problems import Problem, list_problems
 from ._schema import read_metadata
 from ._storage import Part, Storage, TargetError
 
@@ -60,17 +61,6 @@ class Record:
         if found.version != VERSION:
             raise ValueError(f"its record has version {found.version}")
         return found
-
-
-@attrs.frozen(kw_only=True)
-class Problem:
-    """A session that could not be read, or a part of it. No value of the session's but its id."""
-
-    session_id: str | None
-    part: str
-    """`"session"`, or what of `with_` is missing."""
-    problem: str
-    may_pass: bool
 
 
 @attrs.frozen
@@ -128,29 +118,14 @@ class DayFiles:
                 return "superseded"
             if held is not None and record.rows < FEWER * held.rows and not fewer:
                 return "fewer"
-            self._list_problems(record.day, problems)
+            list_problems(self.storage, record.day, problems)
             self.storage.put(part, name_of(record.day))
         return "written"
-
-    def _list_problems(self, day: date, problems: Iterable[Problem]) -> None:
-        name = problems_name_of(day)
-        lines = [msgspec.json.encode(attrs.asdict(problem)) + b"\n" for problem in problems]
-        if not lines:
-            return self.storage.remove(name)
-        with self.storage.part(name) as part:
-            part.file.writelines(lines)
-            self.storage.put(part, name)
-        return None
 
 
 def name_of(day: date) -> str:
     """The name of a day's file."""
     return f"sessions-{day}.parquet"
-
-
-def problems_name_of(day: date) -> str:
-    """The list of what could not be read; readers of datasets pass over names that begin with an underscore."""
-    return f"_problems/{day}.jsonl"
 
 
 def metadata_of(record: Record) -> dict[bytes, bytes]:

@@ -7,7 +7,7 @@ import os
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, date, datetime, timedelta
-from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import attrs
 
@@ -17,7 +17,6 @@ from syllable_async import (
     BadRequestError,
     ClientClosedError,
     HTTPValidationError,
-    InvalidRow,
     NotFoundError,
     PermissionDeniedError,
     Session,
@@ -27,14 +26,15 @@ from syllable_async import (
 )
 
 from ._days import Span, bounds, span_of
-from ._patience import Patience, may_pass
+from ._patience import Patience, check_job, may_pass
+from ._problems import Problem
 from ._reports import DayReport, ExportReport, ExportStatus, JobProgress, Progress
 from ._storage import open_storage
 from ._threads import ended, in_thread
-from ._walk import Filters, Walk, api_now, snapshot
+from ._walk import Filters, PatientWalk, api_now, snapshot
 
 if TYPE_CHECKING:
-    from ._day_file import DayFiles, Problem, Record
+    from ._day_file import DayFiles, Record
     from ._schema import DayWriter
 
 T = TypeVar("T")
@@ -44,8 +44,6 @@ CHUNK = 1_000
 """Sessions that are read, then turned into columns while the next are read."""
 SIDE_BY_SIDE = 2
 """Days in work at once: one begins while the other ends."""
-MANY_YEARS = 1e9
-"""Seconds."""
 FATAL = (AuthenticationError, PermissionDeniedError, BadRequestError, HTTPValidationError, ClientClosedError)
 """What a list that answers so says about every other day too: the key, the filters, the client."""
 
@@ -100,13 +98,7 @@ async def export(
     from ._day_file import DayFiles  # noqa: PLC0415 - the extra
 
     parts = _check_with(with_)
-    if isinstance(parallel, bool) or not isinstance(parallel, int):
-        raise TypeError(f"parallel must be an int, not {type(parallel).__name__}")
-    if parallel < 1:
-        raise ValueError(f"parallel must be at least 1, not {parallel}")
-    for name, seconds in (("settle", settle), ("patience", patience)):
-        if not 0 <= seconds <= MANY_YEARS:
-            raise ValueError(f"{name} must be a number of seconds, not {seconds}")
+    check_job(parallel=parallel, settle=settle, patience=patience)
     filters = Filters.from_arguments(search, agent_name, include_test=include_test)
     job = Export(
         client=client,
@@ -218,13 +210,10 @@ class Export:
             name for name in WITH if name in self.with_ or (held is not None and name in held.with_)
         )
         problems: list[Problem] = []
-        pager = self.filters.list(self.client, start, min(end, begun), lambda row: problems.append(_row_problem(row)))
+        pager = self.filters.list(self.client, start, min(end, begun), lambda row: problems.append(Problem.of_row(row)))
         with self.files.storage.part(name_of(day)) as part, DayWriter(part.file) as writer:
-            walk = snapshot(pager, parallel)
-            try:
+            async with PatientWalk(snapshot(pager, parallel), self.patience) as walk:
                 await self._copy(walk, DayInWork(day, writer, parts, problems))
-            finally:
-                await walk.aclose()
             record = Record(
                 origin=self.files.origin,
                 filters=self.files.filters,
@@ -245,27 +234,11 @@ class Export:
             return self._report(day, "fewer", held, error)
         return self._report(day, outcome, record)
 
-    async def _copy(self, walk: Walk, day: DayInWork) -> None:
+    async def _copy(self, walk: PatientWalk, day: DayInWork) -> None:
         """Read sessions, and have each chunk written while the next is read."""
         async with _one_at_a_time() as start:
-            while chunk := await self._next_chunk(walk):
+            while chunk := await walk.read(CHUNK):
                 await start(self._put(day, chunk))
-
-    async def _next_chunk(self, walk: Walk) -> list[Session]:
-        chunk: list[Session] = []
-        tries = self.patience.begin()
-        while len(chunk) < CHUNK:
-            try:
-                async for session in walk:
-                    chunk.append(session)
-                    if len(chunk) == CHUNK:
-                        break
-                else:
-                    break
-            except SyllableError as error:  # the walk stands where it stood, and goes on from there
-                await tries.wait(error)
-        self.patience.succeeded()
-        return chunk
 
     async def _put(self, day: DayInWork, sessions: Sequence[Session]) -> None:
         nothing = dict[str, object]()
@@ -274,7 +247,7 @@ class Export:
             parts = await _all([self._parts(day, session) for session in sessions])
         rows = list(zip(sessions, parts, strict=True))
         for (session, _), reason in await in_thread(day.writer.add, rows):
-            day.problems.append(_problem(session.session_id, "session", reason, passing=False))
+            day.problems.append(Problem(session_id=session.session_id, part="session", problem=reason, may_pass=False))
         self._tell(day=day.day, sessions=self._state.sessions + len(sessions))
 
     async def _parts(self, day: DayInWork, session: Session) -> dict[str, object]:
@@ -300,7 +273,7 @@ class Export:
             raise
         except (SyllableError, ValueError) as error:  # a ValueError is the id's, which the API gave
             passing = isinstance(error, SyllableError) and may_pass(error)
-            day.problems.append(_problem(session_id, name, str(error), passing=passing))
+            day.problems.append(Problem(session_id=session_id, part=name, problem=str(error), may_pass=passing))
             return None
 
     def _report(
@@ -336,18 +309,6 @@ class DayInWork:
     writer: DayWriter
     parts: tuple[With, ...]
     problems: list[Problem]
-
-
-def _problem(session_id: str | None, part: str, problem: str, *, passing: bool) -> Problem:
-    from ._day_file import Problem  # noqa: PLC0415 - the extra
-
-    return Problem(session_id=session_id, part=part, problem=problem, may_pass=passing)
-
-
-def _row_problem(row: InvalidRow) -> Problem:
-    raw: object = row.raw
-    found = cast("dict[str, object]", raw).get("session_id") if isinstance(raw, dict) else None
-    return _problem(found if isinstance(found, str) else None, "session", f"{row.problem} at {row.path}", passing=False)
 
 
 async def _all(calls: Sequence[Awaitable[T]]) -> list[T]:

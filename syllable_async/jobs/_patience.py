@@ -12,6 +12,8 @@ from syllable_async import APIError, SyllableConnectionError, SyllableError
 T = TypeVar("T")
 LONGEST_PAUSE = 60.0
 """Seconds between two tries, unless the API asks for more."""
+MANY_YEARS = 1e9
+"""Seconds; more than this is a slip of the keyboard."""
 ONE_SESSION = 300.0
 """Seconds that one call is tried again while others succeed: then it is the session and not the API."""
 
@@ -94,3 +96,14 @@ class Tries:
             raise error
         await self._patience.sleep(pause)
         self._pause = min(2 * self._pause, LONGEST_PAUSE)
+
+
+def check_job(*, parallel: int, settle: float, patience: float) -> None:
+    """Refuse numbers that cannot be."""
+    if isinstance(parallel, bool) or not isinstance(parallel, int):
+        raise TypeError(f"parallel must be an int, not {type(parallel).__name__}")
+    if parallel < 1:
+        raise ValueError(f"parallel must be at least 1, not {parallel}")
+    for name, seconds in (("settle", settle), ("patience", patience)):
+        if not 0 <= seconds <= MANY_YEARS:
+            raise ValueError(f"{name} must be a number of seconds, not {seconds}")

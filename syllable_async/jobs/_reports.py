@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import date
+from datetime import date, datetime
 from typing import Literal
 
 import attrs
@@ -72,3 +72,44 @@ class ExportReport:
     def complete(self) -> bool:
         """Whether nothing failed."""
         return not self.problems and all(day.status in {"written", "kept", "superseded"} for day in self.days)
+
+
+@attrs.frozen(kw_only=True)
+class DownloadReport:
+    """What a download did, in sessions. `since` and `until` (not included) are whole UTC days."""
+
+    origin: str
+    since: date
+    until: date
+    saved: int = 0
+    """At least one recording is new."""
+    skipped: int = 0
+    """All recordings were there already."""
+    none: int = 0
+    """There are no recordings."""
+    pending: int = 0
+    """There are none yet; the next run asks again."""
+    failed: int = 0
+    """Listed in `recordings/_problems/`."""
+    recordings: int = 0
+    """Files of the span that are in place."""
+
+    @property
+    def sessions(self) -> int:
+        """Sessions in all."""
+        return self.saved + self.skipped + self.none + self.pending + self.failed
+
+    @property
+    def complete(self) -> bool:
+        """Whether nothing failed."""
+        return not self.failed
+
+
+@attrs.frozen(kw_only=True)
+class FollowReport:
+    """What was followed until the end of a walk with `once`."""
+
+    origin: str
+    since: datetime
+    sessions: int = 0
+    files: int = 0

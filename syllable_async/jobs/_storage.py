@@ -88,6 +88,17 @@ def open_storage(to: str | os.PathLike[str], options: Mapping[str, Any] | None =
     return ObjectStore(files, root, target.rstrip("/"))
 
 
+def open_folder(to: str | os.PathLike[str]) -> LocalFolder:
+    """The folder of a job whose files cannot be objects.
+
+    Raises:
+        TargetError: it is an address.
+    """
+    if "://" in os.fspath(to):
+        raise TargetError(f"{to} is no folder of this machine")
+    return LocalFolder(Path(to))
+
+
 def make_folder(folder: Path) -> None:
     """Make a folder and those above it, for this user alone.
 

@@ -6,11 +6,14 @@ import inspect
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
+from types import TracebackType
 from typing import Any, Protocol, Self
 
 import attrs
 
-from syllable_async import AsyncSyllableClient, Cursor, InvalidRow, Pager, Session
+from syllable_async import AsyncSyllableClient, Cursor, InvalidRow, Pager, Session, SyllableError
+
+from ._patience import Patience
 
 LIST = "/api/v1/sessions/"
 
@@ -67,6 +70,52 @@ def snapshot(pager: Pager, parallel: int) -> Walk:
     if "parallel" not in inspect.signature(walk).parameters:  # until snapshot takes parallel
         return walk()  # type: ignore[no-any-return]  # until snapshot takes parallel
     return walk(parallel=parallel)  # type: ignore[no-any-return]
+
+
+class PatientWalk:
+    """A walk of which each step is tried again for as long as the job's patience lasts."""
+
+    def __init__(self, walk: Walk, patience: Patience) -> None:
+        self._walk = walk
+        self._patience = patience
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Session:
+        session = await self.read(1)
+        if not session:
+            raise StopAsyncIteration
+        return session[0]
+
+    async def read(self, count: int) -> list[Session]:
+        """The next sessions, `count` of them; fewer, or none, at the end."""
+        sessions: list[Session] = []
+        tries = self._patience.begin()
+        while len(sessions) < count:
+            try:
+                async for session in self._walk:
+                    sessions.append(session)
+                    if len(sessions) == count:
+                        break
+                else:
+                    break
+            except SyllableError as error:  # the walk stands where it stood, and goes on from there
+                await tries.wait(error)
+        self._patience.succeeded()
+        return sessions
+
+    async def aclose(self) -> None:
+        """End the walk."""
+        await self._walk.aclose()
 
 
 async def api_now(client: AsyncSyllableClient, now: Callable[[], datetime]) -> datetime:

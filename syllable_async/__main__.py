@@ -1,0 +1,8 @@
+"""The command line, `python -m syllable_async`: see `syllable_async.jobs`."""
+
+import sys
+
+from .jobs import main
+
+if __name__ == "__main__":
+    sys.exit(main())

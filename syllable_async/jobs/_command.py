@@ -1,0 +1,413 @@
+"""The command line: `python -m syllable_async export | download | follow`."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import re
+import signal
+import sys
+import threading
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
+from datetime import UTC, date, datetime
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, NoReturn
+
+from syllable_async import (
+    AsyncSyllableClient,
+    AuthenticationError,
+    BadRequestError,
+    HTTPValidationError,
+    PermissionDeniedError,
+    SyllableError,
+)
+from syllable_async.testing import FakeSyllable
+
+from ._days import Span, bounds, last_days, span_of
+from ._download import download
+from ._export import WITH, export
+from ._follow import follow
+from ._progress import shown
+from ._reports import ExportReport, FollowReport, JobProgress
+from ._storage import remove_parts
+
+EXTRA = {"export": ("pyarrow", "fsspec")}
+"""What a command cannot do without."""
+GRACE = 0.7
+"""Seconds after a signal in which a job ends by itself; then what still runs is ended with the process."""
+REFUSED = (AuthenticationError, PermissionDeniedError)
+EXAMPLES = {
+    "export": """examples:
+  every night, the last three days (today included), with summaries:
+      {prog} export --to /data/sessions --last 3 --with summary
+  once, a year; days that are final are not asked for again:
+      {prog} export --to s3://bucket/sessions --since 2025-01-01 --until 2026-01-01
+  sessions were deleted or came late: write all of the span again:
+      {prog} export --to /data/sessions --since 2026-01-05 --until 2026-01-12 --refresh
+  read it:
+      duckdb -c "SELECT count(*) FROM '/data/sessions/*.parquet'"
+""",
+    "download": """examples:
+  every night, the recordings of the last two days, below /data/recordings/:
+      {prog} download --to /data --last 2
+  one agent's:
+      {prog} download --to /data --since 2026-01-05 --until 2026-01-12 --agent-name "Front Desk"
+""",
+    "follow": """examples:
+  from cron, each time what is new (at least once, see session_id):
+      {prog} follow --to /data/inbox --once
+  as a service, from a day on:
+      {prog} follow --to /data/inbox --since 2026-01-05
+  to look at, best effort:
+      {prog} follow | jq .agent_name
+""",
+}
+WORDS = {
+    "export": "one Parquet file a UTC day, replaced in one step",
+    "download": "the recordings of a span, skipping what is there",
+    "follow": "sessions as they appear, as lines of JSON",
+}
+
+
+class Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line."""
+
+    def error(self, message: str) -> NoReturn:
+        """Exit with 2."""
+        self.exit(2, f"{self.prog}: {message}\n")
+
+
+def moment(text: str) -> date:
+    """A date, or a datetime with its offset."""
+    with suppress(ValueError):
+        return date.fromisoformat(text)
+    try:
+        return datetime.fromisoformat(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text} is no date such as 2026-01-05") from None
+
+
+def seconds(text: str) -> float:
+    """A duration: `90`, `90s`, `15m`, `6h`, `2d`."""
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)([smhd]?)", text)
+    if found is None:
+        raise argparse.ArgumentTypeError(f"{text} is no duration such as 90s, 15m, 6h or 2d")
+    return float(found[1]) * {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}[found[2]]
+
+
+def positive(text: str) -> int:
+    """A whole number from 1 on."""
+    if not text.isascii() or not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text} is no whole number from 1 on")
+    return int(text)
+
+
+def rate(text: str) -> float:
+    """Requests a second."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = 0.0
+    if not 0 < number < 1e6:
+        raise argparse.ArgumentTypeError(f"{text} is no number of requests a second")
+    return number
+
+
+def pair(text: str) -> tuple[str, str]:
+    """`FIELD=VALUE`."""
+    name, equals, value = text.partition("=")
+    if not name or not equals:
+        raise argparse.ArgumentTypeError(f"{text} is not FIELD=VALUE")
+    return name, value
+
+
+def names(text: str) -> list[str]:
+    """Names that `--with` knows, separated by commas."""
+    found = [name.strip() for name in text.split(",") if name.strip()]
+    for name in found:
+        if name not in WITH:
+            raise argparse.ArgumentTypeError(f"{name} is unknown; it knows {', '.join(WITH)}")
+    return found
+
+
+def options_of_json(text: str) -> dict[str, Any]:
+    """A JSON object."""
+    try:
+        found: object = json.loads(text)
+    except ValueError:
+        found = None
+    if not isinstance(found, dict):
+        raise argparse.ArgumentTypeError("it is no JSON object")
+    return found  # pyright: ignore[reportUnknownVariableType]
+
+
+def make_parser(prog: str) -> Parser:
+    """All commands and their flags."""
+    about = "Jobs over the sessions of the Syllable API. Each can be run again after anything: it goes on."
+    status = "exit status: 0 all done, 1 some failed (listed), 2 wrong use or no key, 130/143 interrupted"
+    top = Parser(prog=prog, description=about, epilog=status)
+    commands = top.add_subparsers(dest="command", metavar="COMMAND", parser_class=Parser)
+    for name, words in WORDS.items():
+        command = commands.add_parser(
+            name,
+            help=words,
+            description=f"{name}: {words}.",
+            epilog=f"{EXAMPLES[name].format(prog=prog)}\n{status}",
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        _add_flags(command, name)
+    return top
+
+
+def _add_flags(command: Parser, name: str) -> None:
+    add = command.add_argument
+    target = "a folder, or an address that fsspec knows" if name == "export" else "a folder"
+    add("--to", required=name != "follow", metavar="TARGET", help=target + (", or stdout" if name == "follow" else ""))
+    add("--since", type=moment, metavar="DATE", help="a UTC day, or a time with its offset; rounded outward to days")
+    if name == "follow":
+        add("--state", type=Path, metavar="FILE", help="where to go on; by default in the folder of --to")
+        add("--once", action="store_true", help="end when all that is there now has come")
+        add("--interval", type=seconds, default=30.0, help="between two polls (30s)")
+    else:
+        add("--until", type=moment, metavar="DATE", help="the end, not included; now by default")
+        add("--last", type=int, metavar="DAYS", help="in place of --since: today and the UTC days before it")
+        add("--settle", type=seconds, default=21600.0, help="how long after its end a day may still change (6h)")
+        add("--parallel", type=positive, default=8, help="requests at once (8)")
+    if name == "export":
+        add("--with", dest="with_", type=names, default=[], metavar="NAMES", help=",".join(WITH))
+        add("--refresh", action="store_true", help="write all of the span again")
+        add("--fewer", action="store_true", help="let a file be replaced by one with less than 90 %% of its rows")
+        add("--storage-options", type=options_of_json, metavar="JSON", help="for fsspec, such as encryption")
+    add("--agent-name", metavar="NAME", help="only the sessions of that agent")
+    add("--search", type=pair, action="append", default=[], metavar="FIELD=VALUE", help="only those; repeatable")
+    add("--include-test", action="store_true", help="test sessions too")
+    add("--rate", type=rate, help="requests a second at most")
+    add("--patience", type=seconds, default=3600.0, help="for how long what may pass is tried again (1h)")
+    add("--demo", action="store_true", help="invented sessions of 2026-01-05 to 2026-01-11, from no API")
+
+
+class DemoClient(AsyncSyllableClient):
+    """A client of a fake that runs on another port each time, and is the same API all the same."""
+
+    @property
+    def base_url(self) -> str:
+        """No address: nothing of it goes into a folder with real data."""
+        return "demo"
+
+
+class Command:
+    """One run of the command line."""
+
+    def __init__(self, prog: str, options: argparse.Namespace) -> None:
+        self.prog = prog
+        self.options = options
+        self.name: str = options.command
+        self.span: Span | None = None
+        self.origin = "-"
+        self.latest = JobProgress()
+        self.audited = False
+
+    def say(self, line: str) -> None:
+        """A line on stderr; one that nobody can read is no reason to stop."""
+        with suppress(OSError, ValueError):
+            sys.stderr.write(f"{line}\n")
+            sys.stderr.flush()
+
+    def audit(self, status: int, rows: int | None = None, files: int | None = None) -> None:
+        """The line for the audit: once, no patient data in it, and none of a run that was refused before it began."""
+        if self.audited or (status == 2 and not self.latest.sessions):
+            return
+        self.audited = True
+        span = "-" if self.span is None else str(self.span)
+        rows = self.latest.sessions if rows is None else rows
+        files = (self.latest.recordings or self.latest.days_done) if files is None else files
+        self.say(f"{self.name}: origin {self.origin}, span {span}, {rows} rows, {files} files, exit {status}")
+
+    def fail(self, status: int, problem: str) -> int:
+        """Say what is wrong, in a line."""
+        self.say(f"{self.prog} {self.name}: {' '.join(problem.split())}")
+        return status
+
+    async def run(self) -> int:
+        """The exit status."""
+        missing = [package for package in EXTRA.get(self.name, ()) if find_spec(package) is None]
+        if missing:
+            return self.fail(2, f"{' and '.join(missing)} missing: pip install 'syllable-async[jobs]'")
+        try:
+            span = {} if self.name == "follow" else self._span()
+            async with self._client() as client:
+                self.origin = client.base_url
+                return await self._run_job(client, span)
+        except REFUSED as error:
+            return self.fail(2, f"the API refuses the key: {error}")
+        except (ValueError, TypeError, ImportError, BadRequestError, HTTPValidationError) as error:
+            return self.fail(2, str(error))
+        except BrokenPipeError:
+            return self.fail(1, "stdout was closed by its reader")
+        except OSError as error:
+            return self.fail(1, f"stopped: {error}; the same command goes on")
+        except SyllableError as error:
+            return self.fail(1, f"stopped: {error}; the same command goes on")
+
+    @asynccontextmanager
+    async def _client(self) -> AsyncGenerator[AsyncSyllableClient]:
+        """A client of the environment's API, or of the fake where that was asked for."""
+        if not self.options.demo:
+            async with AsyncSyllableClient(rate=self.options.rate) as client:
+                yield client
+            return
+        with FakeSyllable(sessions=5_000, log_limit=0) as fake:
+            self.say("demo: these sessions are invented; they lie from 2026-01-05 to 2026-01-11")
+            calls = asyncio.ensure_future(_calls_come_in(fake if self.name == "follow" else None))
+            try:
+                async with DemoClient(fake.api_key, base_url=fake.url, rate=self.options.rate) as client:
+                    yield client
+            finally:
+                calls.cancel()
+
+    async def _run_job(self, client: AsyncSyllableClient, span: Mapping[str, Any]) -> int:
+        options = self.options
+        common: dict[str, Any] = {
+            "search": dict(options.search),
+            "agent_name": options.agent_name,
+            "include_test": options.include_test,
+            "patience": options.patience,
+        }
+        if self.name != "follow":
+            common |= {"to": options.to, "settle": options.settle, "parallel": options.parallel, **span}
+        async with shown(self.name, sys.stderr, self.say) as tell:
+
+            def progress(now: JobProgress) -> None:
+                self.latest = now
+                tell(now)
+
+            if self.name == "export":
+                chosen = {"with_": options.with_, "refresh": options.refresh, "fewer": options.fewer}
+                storage = options.storage_options
+                report = await export(client, **common, **chosen, storage_options=storage, progress=progress)
+            elif self.name == "download":
+                downloaded = await download(client, **common, progress=progress)
+                self.say(
+                    f"download: {downloaded.sessions} sessions: {downloaded.saved} saved, {downloaded.skipped} there"
+                    f" already, {downloaded.none} without, {downloaded.pending} pending, {downloaded.failed} failed"
+                )
+                return self._end(downloaded.complete, downloaded.sessions, downloaded.recordings)
+            else:
+                followed = await self._follow(client, common, progress)
+                return self._end(True, followed.sessions, followed.files)
+        return self._end_export(report)
+
+    def _end(self, complete: bool, rows: int, files: int) -> int:
+        status = 0 if complete else 1
+        self.audit(status, rows, files)
+        return status
+
+    def _end_export(self, report: ExportReport) -> int:
+        for day in report.days:
+            if day.error is not None:
+                self.say(f"export: {day.day}: {day.error}")
+            if day.problems:
+                self.say(f"export: {day.day}: {day.problems} could not be read, see _problems/{day.day}.jsonl")
+        files = sum(day.status != "failed" or day.rows > 0 for day in report.days)
+        return self._end(report.complete, report.rows, files)
+
+    def _span(self) -> dict[str, Any]:
+        """`since` and `until`; what is rounded is said."""
+        options, now = self.options, datetime.now(UTC)
+        if (options.last is None) == (options.since is None):
+            raise ValueError("give --last DAYS or --since DATE, one of them")
+        if options.last is not None and options.until is not None:
+            raise ValueError("--until goes with --since, not with --last")
+        since: date = options.since if options.last is None else last_days(options.last, now)
+        self.span = span_of(since, options.until, now)
+        for given, day in ((since, self.span.since), (options.until, self.span.until)):
+            if isinstance(given, datetime) and given < now and given != bounds(day)[0]:
+                self.say(f"{self.name}: files hold whole UTC days: the span is {self.span}")
+                break
+        return {"since": since, "until": options.until}
+
+    async def _follow(self, client: AsyncSyllableClient, common: dict[str, Any], progress: Any) -> FollowReport:
+        options = self.options
+        since = options.since
+        if since is not None and not isinstance(since, datetime):
+            since = bounds(since)[0]
+        if options.to is None and options.state is not None:
+            self.say("follow: stdout is best effort: what a pipe holds when its reader dies is lost; use --to")
+        return await follow(
+            client,
+            **common,
+            to=sys.stdout.buffer if options.to is None else options.to,
+            since=since,
+            state=options.state,
+            once=options.once,
+            interval=options.interval,
+            progress=progress,
+        )
+
+
+async def _calls_come_in(fake: FakeSyllable | None) -> None:
+    """A call a second, for those who follow."""
+    while fake is not None:
+        await asyncio.sleep(1)
+        fake.add_session(timestamp=datetime.now(UTC))
+
+
+async def _until_signalled(command: Command) -> int:
+    """The exit status of a command that SIGINT and SIGTERM end within a second."""
+    job = asyncio.ensure_future(command.run())
+    received: list[int] = []
+
+    def interrupted() -> int:
+        status = 128 + received[0]
+        command.say(f"{command.name}: interrupted; what is whole stays, and the same command goes on")
+        command.audit(status)
+        return status
+
+    def end_with_the_process() -> None:
+        """A thread still writes, or an upload runs: neither has put anything in place, and now never will."""
+        status = interrupted()
+        target = command.options.to
+        if target is not None and "://" not in target:
+            for folder in (Path(target), Path(target) / "recordings"):
+                remove_parts(folder, os.getpid())
+        os._exit(status)
+
+    def on_signal(number: int) -> None:
+        received.append(number)
+        if len(received) == 1:
+            job.cancel()
+            timer.start()
+
+    timer = threading.Timer(GRACE, end_with_the_process)
+    timer.daemon = True
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, on_signal, number)
+    try:
+        status = await job
+    except asyncio.CancelledError:
+        timer.cancel()
+        return interrupted()
+    if received:
+        timer.cancel()
+        return interrupted()
+    command.audit(status)
+    return status
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line; the exit status."""
+    prog = Path(sys.argv[0]).name
+    parser = make_parser("python -m syllable_async" if prog == "__main__.py" else prog)
+    options = parser.parse_args(argv)
+    if options.command is None:
+        parser.print_help(sys.stderr)
+        return 2
+    try:
+        return asyncio.run(_until_signalled(Command(parser.prog, options)))
+    except KeyboardInterrupt:  # before the handlers stood
+        return 128 + signal.SIGINT

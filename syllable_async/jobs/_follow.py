@@ -1,0 +1,263 @@
+"""Following: sessions as they appear, as lines of JSON; at least once into a folder."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from secrets import token_hex
+from typing import BinaryIO, Self
+
+import attrs
+import msgspec
+
+from syllable_async import AsyncSyllableClient, Cursor, Session, to_json
+
+from ._patience import Patience, check_job
+from ._reports import FollowReport, JobProgress, Progress
+from ._storage import LocalFolder, TargetError, open_folder
+from ._threads import ended, in_thread
+from ._walk import Filters, PatientWalk, Walk
+
+OVERLAP = 14_400.0
+"""Seconds that a session may appear late: it is listed when it ends, with the time of its beginning."""
+MOST = 5_000
+"""Sessions in a file."""
+QUIET = 1.0
+"""Seconds without a new session that end a poll."""
+STATE = "_state.json"
+
+
+@attrs.frozen(kw_only=True)
+class State:
+    """Where following goes on, and what was followed."""
+
+    origin: str
+    filters: tuple[tuple[str, str], ...]
+    since: datetime
+    cursor: str | None = None
+    version: int = 1
+
+    @classmethod
+    def read(cls, path: Path) -> Self | None:
+        """What was saved there; None where nothing was.
+
+        Raises:
+            TargetError: it is no state of this program.
+        """
+        try:
+            found = msgspec.json.decode(path.read_bytes(), type=cls)
+        except FileNotFoundError:
+            return None
+        except msgspec.DecodeError as error:
+            raise TargetError(f"{path} is no state of this program: {error}") from None
+        return found
+
+    def save(self, path: Path) -> None:
+        """Whole and on the disk, or as it was."""
+        folder = LocalFolder(path.parent)
+        folder.prepare()
+        with folder.part(path.name) as part:
+            part.file.write(msgspec.json.encode(self))
+            folder.put(part, path.name)
+
+
+async def follow(
+    client: AsyncSyllableClient,
+    *,
+    to: str | os.PathLike[str] | BinaryIO,
+    since: datetime | None = None,
+    state: str | os.PathLike[str] | None = None,
+    once: bool = False,
+    interval: float = 30.0,
+    search: Mapping[str, str] | None = None,
+    agent_name: str | None = None,
+    include_test: bool = False,
+    patience: float = 3_600.0,
+    progress: Progress | None = None,
+) -> FollowReport:
+    """Write sessions as they appear, one JSON object a line. It ends only with `once`, an error, or by cancellation.
+
+    Into a folder a session comes at least once: a file `sessions-20260105T120000Z-….ndjson` a poll, which is on the
+    disk before the state is; after a kill the last file's sessions may come again, and `session_id` tells them. Into a
+    stream it is best effort: what a pipe holds when its reader dies is lost, whatever the state says.
+
+    Args:
+        client: its retries are tried for `patience` seconds with `once`; without, what may pass is tried for ever.
+        to: a folder of this machine, or a binary stream.
+        since: where to begin, an aware datetime; None: where the state says, and without a state now.
+        state: the file that says where to go on; `_state.json` in the folder by default, none for a stream.
+        once: end when all that is there now has come, as cron wants it.
+        interval: seconds between two polls.
+        search: fields and the values that they must have.
+        agent_name: only the sessions of that agent.
+        include_test: test sessions too.
+        patience: seconds for which what may pass is tried again with `once`.
+        progress: a plain function, called with a `JobProgress`.
+
+    Raises:
+        TargetError: a `ValueError`: the target is no folder, or the state is of another API, filters or beginning.
+        ValueError, TypeError: arguments that cannot be.
+        SyllableError: the API refuses the key or the filters.
+        OSError: nothing can be written there.
+    """
+    check_job(parallel=1, settle=interval, patience=patience)
+    if since is not None and (not isinstance(since, datetime) or since.utcoffset() is None):
+        raise ValueError("since must be an aware datetime")
+    output: Folder | Stream
+    if isinstance(to, str | os.PathLike):
+        folder = open_folder(to)
+        output, path = Folder(folder), folder.root / STATE
+        await in_thread(folder.prepare)
+    else:
+        output, path = Stream(to), None
+    path = path if state is None else Path(state)
+    filters = Filters.from_arguments(search, agent_name, include_test=include_test)
+    job = Follow(
+        client=client,
+        filters=filters,
+        output=output,
+        path=path,
+        state=await in_thread(_begin, path, client.base_url, filters, since),
+        interval=interval,
+        patience=Patience(patience),
+        progress=progress,
+    )
+    return await (job.once() if once else job.forever())
+
+
+def _begin(path: Path | None, origin: str, filters: Filters, since: datetime | None) -> State:
+    """The state that was saved, if it is of this job; else a new one, saved at once, so that its beginning stays."""
+    found = None if path is None else State.read(path)
+    if found is None:
+        new = State(origin=origin, filters=filters.pairs, since=since or datetime.now(UTC))
+        if path is not None:
+            new.save(path)
+        return new
+    if found.origin != origin:
+        raise TargetError(f"{path} is of {found.origin}, not of {origin}")
+    if found.filters != filters.pairs:
+        raise TargetError(f"{path} has other filters: give another folder or state")
+    if since is not None and since != found.since:
+        raise TargetError(f"{path} began at {found.since.isoformat()}: leave since out, or give another state")
+    return found
+
+
+@attrs.frozen
+class Folder:
+    """A file a poll."""
+
+    folder: LocalFolder
+
+    def write(self, lines: list[bytes]) -> None:
+        """Put a new file in place, whole and on the disk."""
+        name = f"sessions-{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}-{token_hex(4)}.ndjson"
+        with self.folder.part(name) as part:
+            part.file.writelines(lines)
+            self.folder.put(part, name)
+
+
+@attrs.frozen
+class Stream:
+    """Lines, handed over as soon as they are there."""
+
+    stream: BinaryIO
+
+    def write(self, lines: list[bytes]) -> None:
+        """Best effort: nobody says whether the reader has read them."""
+        self.stream.writelines(lines)
+        self.stream.flush()
+
+
+@attrs.define(kw_only=True)
+class Follow:
+    """One run."""
+
+    client: AsyncSyllableClient
+    filters: Filters
+    output: Folder | Stream
+    path: Path | None
+    state: State
+    interval: float
+    patience: Patience
+    progress: Progress | None
+    sleep: Callable[[float], Awaitable[object]] = asyncio.sleep
+    _report: FollowReport = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._report = FollowReport(origin=self.state.origin, since=self.state.since)
+
+    def _cursor(self) -> Cursor | None:
+        return None if self.state.cursor is None else Cursor.from_json(self.state.cursor)
+
+    async def once(self) -> FollowReport:
+        """All that is there now and did not come before."""
+        cursor = self._cursor()
+        if cursor is not None:  # the end of the walk that wrote it was the now of then
+            cursor = attrs.evolve(cursor, end=None)
+        found = self.filters.list(self.client, self.state.since).snapshot(cursor, overlap=OVERLAP)
+        async with PatientWalk(found, self.patience) as walk:
+            while sessions := await walk.read(MOST):
+                await self._write(sessions, found.cursor)
+        return self._report
+
+    async def forever(self) -> FollowReport:
+        """What appears, a poll at a time."""
+        pager = self.filters.list(self.client, self.state.since)
+        async with pager.follow(self._cursor(), interval=self.interval, overlap=OVERLAP) as walk:
+            inbox = Inbox(walk)
+            reading = asyncio.ensure_future(inbox.fill())
+            try:
+                while not reading.done():
+                    await self.sleep(QUIET)
+                    if inbox.is_due():
+                        await self._write(*inbox.take())
+                if inbox.sessions:
+                    await self._write(*inbox.take())
+            finally:
+                reading.cancel()
+                await ended(reading)
+            await reading
+        return self._report
+
+    async def _write(self, sessions: list[Session], cursor: Cursor) -> None:
+        """First the sessions, then that they came."""
+        await in_thread(self.output.write, [to_json(session) + b"\n" for session in sessions])
+        self.state = attrs.evolve(self.state, cursor=cursor.to_json())
+        if self.path is not None:
+            await in_thread(self.state.save, self.path)
+        report = self._report
+        self._report = attrs.evolve(report, sessions=report.sessions + len(sessions), files=report.files + 1)
+        if self.progress is not None:
+            self.progress(JobProgress(sessions=self._report.sessions))
+
+
+class Inbox:
+    """The sessions of the poll that is under way."""
+
+    def __init__(self, walk: Walk) -> None:
+        self._walk = walk
+        self._room = asyncio.Event()
+        self._before = 0
+        self.sessions: list[Session] = []
+
+    async def fill(self) -> None:
+        """Take sessions in, until there are enough for a file."""
+        async for session in self._walk:
+            self.sessions.append(session)
+            if len(self.sessions) >= MOST:
+                self._room.clear()
+                await self._room.wait()
+
+    def is_due(self) -> bool:
+        """Whether nothing came since the last time that this was asked, or there is enough for a file."""
+        before, self._before = self._before, len(self.sessions)
+        return bool(self.sessions) and (len(self.sessions) == before or len(self.sessions) >= MOST)
+
+    def take(self) -> tuple[list[Session], Cursor]:
+        """What came, and the cursor behind the last of it."""
+        sessions, self.sessions, self._before = self.sessions, [], 0
+        self._room.set()
+        return sessions, self._walk.cursor
