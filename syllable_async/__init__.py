@@ -58,7 +58,7 @@ import attrs as _attrs
 from ._client import AsyncSyllableClient, RawResponse, __version__
 from ._decoding import decode, make_converter, to_dict, to_json
 from ._endpoints import SessionDebug, SessionLabels, Sessions
-from ._pagination import Cursor, OffsetPager, Pager, TimeWindow
+from ._pagination import Cursor, OffsetPager, Pager
 from ._recordings import DownloadOutcome, RecordingStream, SavedRecording
 from ._retry import RetryPolicy
 from .errors import (
@@ -176,7 +176,6 @@ __all__ = [
     "SyllableConnectionError",
     "SyllableError",
     "SyllableTimeoutError",
-    "TimeWindow",
     "TimelineEvent",
     "TimelineEventKind",
     "ToolResultData",

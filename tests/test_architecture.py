@@ -39,11 +39,11 @@ ORDERS = {  # each room's files from left to right: those on the left import non
     "_decoding": [["native", "lenient"], ["converter"], ["decode"]],
     "_retry": [["policy", "quota"], ["retrier"]],
     "_pagination": [
-        ["query", "iterators", "offset_state", "keyset_state"],
-        ["cursor", "offset"],
-        ["offset_pager"],
+        ["query", "iterators", "offset_state", "known_ids"],
+        ["cursor", "offset", "keyset_state"],
+        ["offset_pager", "span"],
+        ["parallel"],
         ["keyset"],
-        ["windows"],
         ["pager"],
     ],
     "_recordings": [
@@ -74,8 +74,7 @@ FACES = {  # what leaves a room
     "_decoding": """Converter check_converter check_invalid_row_hook decode decode_page list_response_type
         make_converter to_dict to_json""",
     "_retry": "CallState Retrier Retries RetryPolicy RetryQuota check_policy",
-    "_pagination": """Cursor FetchRows FilteredQuery Identity LabelQuery ListQuery OffsetPager PageQuery Pager
-        TimeWindow WindowIterator windows""",
+    "_pagination": """Cursor FetchRows FilteredQuery Identity LabelQuery ListQuery OffsetPager PageQuery Pager""",
     "_recordings": """BulkProgress DiskThreads DownloadIterator DownloadOutcome IfExists Opener RecordingStream
         SavedRecording SessionSource download_recordings recording_stem""",
     "_http": """ApiKey Body ConnectionPool Gates PoolLimits RecordingRequest Transport build_request check_base_url
@@ -104,7 +103,9 @@ PURE = {
     "_pagination/query",
     "_pagination/offset_state",
     "_pagination/keyset_state",
+    "_pagination/known_ids",
     "_pagination/cursor",
+    "_pagination/span",
     "_recordings/resume",
     "_recordings/filenames",
     "_recordings/media_types",
@@ -260,7 +261,7 @@ RateLimitError RawResponse RecordingChangedError RecordingError RecordingStream 
 ResponseValidationError RetryPolicy SavedRecording
 Session SessionAction SessionProperties SessionRecordingResponse SessionSummaryResponse SessionText
 SessionTimelineResponse SessionTranscriptionResponse Sessions SummaryEntry SyllableConnectionError SyllableError
-SyllableTimeoutError TimeWindow TimelineEvent TimelineEventKind TranscriptConfidence TranscriptWordConfidence
+SyllableTimeoutError TimelineEvent TimelineEventKind TranscriptConfidence TranscriptWordConfidence
 UntrustedRecordingURLError ValidationError __version__ decode make_converter to_dict to_json
 DialogMessage DialogRole DialogToolCall ListResponseSessionLabel SessionData SessionDebug SessionLabel
 SessionLabelCreate SessionLabelProperties SessionLabels SessionMessage ToolResultData

@@ -122,9 +122,6 @@ async def walks(client: AsyncSyllableClient, start: datetime, end: datetime) -> 
     async with pager.follow(cursor=snapshot.cursor, interval=5) as follow:
         assert_type(await anext(follow), Session)
         assert_type(follow.cursor, Cursor)
-    async for window in client.sessions.windows(start, end, max_sessions=100):
-        assert_type(window, api.TimeWindow)
-        assert_type((window.start, window.end, window.count), tuple[datetime, datetime, int])
 
 
 @dataclass

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Awaitable, Callable, Collection, Iterable
+from contextlib import suppress
 from datetime import datetime
 from functools import partial
 from typing import Literal, Self, TypeAlias, TypeVar, cast
@@ -14,7 +15,7 @@ import attrs
 from .._decoding import Converter, decode
 from .._http import RecordingRequest, Transport, encode_path_segment
 from .._messages import Request
-from .._pagination import ListQuery, Pager, WindowIterator, windows
+from .._pagination import ListQuery, Pager
 from .._recordings import (
     BulkProgress,
     DiskThreads,
@@ -28,7 +29,7 @@ from .._recordings import (
 )
 from .._retry import CallState, Retries
 from .._validators import check_strings, non_negative_seconds
-from ..errors import PaginationError, RecordingChangedError, SyllableError
+from ..errors import NotFoundError, PaginationError, RecordingChangedError, ResponseValidationError, SyllableError
 from ..models import (
     InspectLatencyResponse,
     InvalidRow,
@@ -145,26 +146,9 @@ class Sessions(Endpoint):
             fetch,
             query,
             self._transport.clock,
+            sessions._session_exists,
             fetch_rows=lambda query: sessions._fetch_rows(_list_request(query), ListResponseSession, tell),
         )
-
-    def windows(
-        self, start_datetime: datetime, end_datetime: datetime, max_sessions: int = 5000, *, retries: Retries = None
-    ) -> WindowIterator:
-        """Cut a span of time into consecutive windows, to walk them side by side. Nothing is sent yet.
-
-        Each window is half-open and holds at most `max_sessions` sessions, found by asking for totals and halving; an
-        instant with more is a window by itself, and its `count` says so. Walk each with
-        `list(start_datetime=window.start, end_datetime=window.end).snapshot()`: then every session of the span comes
-        once, whether the server's bounds are inclusive or not.
-
-        Args:
-            start_datetime: aware, inclusive.
-            end_datetime: aware, exclusive.
-            max_sessions: at most so many in a window.
-            retries: in place of the client's policy.
-        """
-        return windows(self._with_policy(retries)._fetch_page, start_datetime, end_datetime, max_sessions)
 
     def _fetch_page(self, query: ListQuery) -> Awaitable[ListResponseSession]:
         return self._fetch(_list_request(query), ListResponseSession)
@@ -175,6 +159,15 @@ class Sessions(Endpoint):
             # A walk by key that went on from here would have no row to go on from.
             raise PaginationError("no row of a page fits its model", page=query.page or 0)
         return cast("ListResponseSession", page.response)
+
+    async def _session_exists(self, session_id: str) -> bool:
+        """Whether a session was not deleted; also one that does not fit its model is there."""
+        with suppress(ResponseValidationError):
+            try:
+                await self.get_by_id(session_id)
+            except NotFoundError:
+                return False
+        return True
 
     async def get_by_id(self, session_id: str | int, *, retries: Retries = None) -> Session:
         """One session: `GET /api/v1/sessions/{session_id}`. `NotFoundError` where there is none."""

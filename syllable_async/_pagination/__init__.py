@@ -5,7 +5,6 @@ from .offset_pager import FetchRows, OffsetPager
 from .offset_state import Identity
 from .pager import Pager
 from .query import FilteredQuery, LabelQuery, ListQuery, PageQuery
-from .windows import TimeWindow, WindowIterator, windows
 
 __all__ = [
     "Cursor",
@@ -17,7 +16,4 @@ __all__ = [
     "OffsetPager",
     "PageQuery",
     "Pager",
-    "TimeWindow",
-    "WindowIterator",
-    "windows",
 ]

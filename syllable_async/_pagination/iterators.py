@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from contextlib import suppress
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
 
@@ -155,3 +156,20 @@ class SessionIterator(RowIterator[Session]):
 
     def _pop_session(self) -> Session:
         return super()._pop_row()
+
+
+def cancel_threadsafe(task: asyncio.Task[Any]) -> None:
+    """Cancel from where a collector may run: any thread, any time, even after the loop."""
+    loop = task.get_loop()
+    with suppress(RuntimeError):
+        if asyncio.get_running_loop() is loop:
+            task.cancel()
+            return
+    with suppress(RuntimeError):  # the loop is closed, and so is the task
+        loop.call_soon_threadsafe(task.cancel)
+
+
+def consume_exception(task: asyncio.Task[Any]) -> None:
+    """Look at the exception, so that a page nobody came for is not reported as forgotten."""
+    if not task.cancelled():
+        task.exception()

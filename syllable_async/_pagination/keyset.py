@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
+from collections import deque
+from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
-from itertools import pairwise
 
 import attrs
 
@@ -18,24 +20,87 @@ from ..errors import (
     SyllableError,
 )
 from ..models import ListResponseSession, Session
-from .cursor import Cursor, fingerprint
-from .iterators import SessionIterator
-from .keyset_state import (
-    MIN_INSTANT,
-    TIMESTAMP_RESOLUTION,
-    KeysetContext,
-    KeysetState,
-    KeysetStep,
-    RecentIds,
-    instant_before,
-)
+from .cursor import Cursor, CursorSpan, fingerprint, fingerprints
+from .iterators import ResumableIterator
+from .keyset_state import SECOND, KeysetContext, floor, instant_before
+from .known_ids import MIN_INSTANT, IdLog
+from .parallel import SpanRequests, split_spans
 from .query import FetchPage, ListQuery
+from .span import Span
 
 logger = logging.getLogger("syllable_async")
 
+SessionExists = Callable[[str], Awaitable[bool]]
+PAUSES = (1.0, 2.0)
+"""Seconds before each further look at a page that leaves out what it should hold."""
+SHORT_LOOK_BACK = timedelta(seconds=300)
+LONG_LOOK_EVERY = timedelta(minutes=10)
+"""How far `follow` looks back at each poll, and how often it looks back the whole overlap."""
 
-class SnapshotIterator(SessionIterator):
-    """Sessions, oldest first, each exactly once."""
+
+class PageReader:
+    """Fetches the next page of a span, and believes none that contradicts what was given."""
+
+    def __init__(
+        self, fetch_page: FetchPage, session_exists: SessionExists | None, query: ListQuery, clock: Clock
+    ) -> None:
+        self._fetch_page = fetch_page
+        self._session_exists = session_exists
+        self._query = query
+        self._clock = clock
+        self.requests = 0
+
+    async def read(self, span: Span) -> ListResponseSession:
+        """One page. Where it is doubtful it is asked for again after a pause, and then by id.
+
+        Raises:
+            PaginationError: the list leaves out sessions that it gave, and that are not deleted.
+        """
+        query = span.query(self._query)
+        page = await self._fetch(query, span)
+        if not span.is_doubtful(page):
+            return page
+        # A page from which nothing is expected is doubtful where it is empty, and believed the second time.
+        for pause in PAUSES if span.missing(page) else PAUSES[:1]:
+            await self._clock.sleep(pause)
+            other = await self._fetch(query, span)
+            if not span.is_doubtful(other):
+                return other
+            # Of two doubtful answers the one that begins earlier: the other may be from a replica that is behind.
+            if other.items and (not page.items or other.items[0].timestamp <= page.items[0].timestamp):
+                page = other
+        if missing := span.missing(page):
+            await self._believe_deletion(missing, page)
+            span.expect_nothing(page)
+        return page
+
+    async def _fetch(self, query: ListQuery, span: Span) -> ListResponseSession:
+        page = await self._fetch_page(query)
+        self.requests += 1
+        span.check(page, self.requests)
+        return page
+
+    async def _believe_deletion(self, missing: tuple[str, ...], page: ListResponseSession) -> None:
+        """Refuse a page that leaves sessions out, unless both the sessions and the list say that they are gone."""
+        for session_id in missing:
+            if self._session_exists is None or await self._session_exists(session_id):
+                raise self._behind("the list leaves out sessions that it gave before and that were not deleted")
+        if not page.items:
+            everything = attrs.evolve(self._query, page=0, start_datetime=None, end_datetime=None)
+            self.requests += 1
+            if not (await self._fetch_page(everything)).items:
+                raise self._behind("the list is empty, though it gave sessions before")
+
+    def _behind(self, what: str) -> PaginationError:
+        return PaginationError(
+            f"{what}: it is behind, or being rebuilt. Go on later, or at once from the walk's `cursor.forget()`, "
+            "which may lose what the list hides",
+            page=self.requests,
+        )
+
+
+class SnapshotIterator(ResumableIterator[Session]):
+    """Sessions, each exactly once; oldest first, unless several spans are read side by side."""
 
     def __init__(
         self,
@@ -46,113 +111,145 @@ class SnapshotIterator(SessionIterator):
         max_items: int | None,
         overlap: float,
         clock: Clock,
+        parallel: int = 1,
+        session_exists: SessionExists | None = None,
     ) -> None:
-        super().__init__(max_items)
-        self._fetch_page = fetch_page
-        self._query = query
-        self._overlap = max(TIMESTAMP_RESOLUTION, timedelta(seconds=overlap))
-        self._clock = clock
-        self._longest = self._requests = 0
-        self._rechecking = False
-        self._fingerprint = fingerprint(query)
         if cursor is not None and not isinstance(cursor, Cursor):
             raise TypeError(f"cursor must be a Cursor, not {type(cursor).__name__}; see Cursor.from_json")
+        if cursor is not None and cursor.fingerprint not in fingerprints(query):
+            raise ValueError("the cursor belongs to a query with other filters or another start")
         begin, end = query.time_bounds()
-        self._resume(cursor or Cursor(fingerprint=self._fingerprint, end=end, since=begin))
-
-    def _resume(self, cursor: Cursor) -> None:
-        if cursor.fingerprint != self._fingerprint:
-            raise ValueError("the cursor belongs to a query with other filters or bounds")
-        self._end = cursor.end
-        self._last_timestamp = cursor.reached
-        self._lower_bound = cursor.since or MIN_INSTANT
-        self._seen = RecentIds(cursor.known, cursor.reached or MIN_INSTANT)
-        self._state = self._first()
-
-    def _first(self) -> KeysetState | None:
-        # A tick early, because the server's start may be exclusive.
-        start = None if self._lower_bound == MIN_INSTANT else instant_before(self._lower_bound, TIMESTAMP_RESOLUTION)
-        return KeysetStep(start, start)
+        begun = CursorSpan(floor=begin, since=begin, end=None)
+        self._resumed = attrs.evolve(
+            cursor or Cursor(kept_from=begin, spans=(begun,), fingerprint=""), fingerprint=fingerprint(query)
+        )
+        self._query_end = end
+        self._overlap = timedelta(seconds=overlap)
+        self._clock = clock
+        self._left = max_items
+        self._parallel = parallel
+        self._pages = PageReader(fetch_page, session_exists, query, clock)
+        self._requests = SpanRequests(self._pages.read, parallel)
+        self._end: datetime | None = None
+        self._spans: list[Span] = []
+        self._rows: deque[Session] = deque()
 
     @property
     def cursor(self) -> Cursor:
         """Where the walk stands, after the last session that it yielded."""
-        floor = self._resume_point()
-        return Cursor(
-            fingerprint=self._fingerprint,
-            end=self._end,
-            reached=self._last_timestamp,
-            since=None if floor == MIN_INSTANT else floor,
-            known=self._seen.since(floor),
+        if self._end is None:
+            return self._resumed
+        self._retire_spans()
+        spans = tuple([span.cursor for span in self._spans])
+        if not spans:
+            return self._finished_cursor()
+        return attrs.evolve(
+            self._resumed, end=self._end, kept_from=self._keep_from, spans=spans, known=self._known.view()
         )
 
-    def _resume_point(self) -> datetime:
-        """Everything older came already, late sessions aside."""
-        return (
-            self._lower_bound
-            if self._last_timestamp is None
-            else max(self._lower_bound, instant_before(self._last_timestamp, self._overlap))
-        )
+    def _finished_cursor(self) -> Cursor:
+        """A cursor that goes on from the overlap before the end, and knows what was given of it."""
+        known = self._known.view().since(self._keep_from)
+        begin = None if self._keep_from == MIN_INSTANT else self._keep_from
+        rest = CursorSpan(floor=begin, since=begin, end=None, known=known)
+        return attrs.evolve(self._resumed, end=None, kept_from=begin, spans=(rest,), known=known.of())
+
+    async def __anext__(self) -> Session:
+        # Rows at hand need no await, so no other task can come between.
+        if self._rows and not self._closed:
+            return self._pop_session()
+        return await super().__anext__()
+
+    async def _next(self) -> Session:
+        while not self._rows:
+            if self._left == 0 or not await self._load_page():
+                await self._requests.aclose()
+                raise StopAsyncIteration
+        return self._pop_session()
 
     def _pop_session(self) -> Session:
-        row = super()._pop_session()
-        self._seen.add(row)
-        self._last_timestamp = (
-            row.timestamp if self._last_timestamp is None else max(self._last_timestamp, row.timestamp)
-        )
+        row = self._rows.popleft()
+        if self._left is not None:
+            self._left -= 1
+            if not self._left:
+                self._rows = deque()  # what is left of them stays with its span, and so before the cursor
         return row
 
+    def _begin(self) -> None:
+        """Pin the end, and take up what the cursor says is left."""
+        cursor = self._resumed
+        end, spans = cursor.end, list(cursor.spans)
+        if end is None:
+            end = self._query_end or self._clock.now()
+        elif self._query_end is not None and self._query_end > end:
+            if spans[-1].end == end:
+                spans[-1] = attrs.evolve(spans[-1], end=self._query_end)
+            else:
+                begin = floor(end, SECOND)
+                spans.append(CursorSpan(floor=begin, since=begin, end=self._query_end))
+            end = self._query_end
+        self._end = end
+        self._known = IdLog(cursor.known)
+        self._keep_from = self._first_kept(end)
+        self._spans = [Span(span, span.end or end) for span in spans]
+        self._retire_spans()
+
+    def _first_kept(self, end: datetime) -> datetime:
+        """Ids of sessions from there on are kept for the walk that goes on after this one."""
+        kept_from = self._resumed.kept_from or MIN_INSTANT
+        return max(kept_from, floor(instant_before(end, max(self._overlap, SECOND)), SECOND))
+
+    def _retire_spans(self) -> None:
+        for span in self._spans:
+            if not span.alive:
+                self._known.extend(span.known(), self._keep_from)
+        self._spans = [span for span in self._spans if span.alive]
+
     async def _load_page(self) -> bool:
-        if self._state is None:
-            return False
-        await self._request(self._state)
-        return True
-
-    async def _request(self, step: KeysetState) -> None:
-        """One request. Whatever is raised here leaves the walk as it was."""
+        """Have rows at hand, if there may be any; False: the walk is at its end."""
         if self._end is None:
-            self._end = self._clock.now()
-        if max(step.start or MIN_INSTANT, self._lower_bound) >= self._end:
-            self._state = None
-            return
-        limit = step.size or self._query.limit
-        query = attrs.evolve(
-            self._query, page=step.page, limit=limit, start_datetime=step.start, end_datetime=self._end
-        )
-        page = await self._fetch_page(query)
-        self._requests += 1
-        self._check_order_and_ids(page.items)
-        counted = page.total_count is not None and page.total_count <= step.offset
-        if not page.items and not counted and not self._rechecking:
-            # An empty page ends the walk; where the server's own total does not say the same it is asked twice.
-            self._rechecking = True
-            return
-        self._accept_page(step, page, self._end)
+            self._begin()
+        self._retire_spans()
+        if self._parallel > 1:
+            self._spans = split_spans(self._spans, self._parallel)
+        self._requests.launch(self._spans)
+        ready = next((span for span in self._spans if span.rows), None)
+        if ready is None:
+            ended = await self._requests.wait()
+            self._accept(ended)
+            ready = next((span for span in self._spans if span.rows), None)
+        if ready is not None:
+            self._rows = ready.rows
+        return bool(self._spans)
 
-    def _check_order_and_ids(self, rows: tuple[Session, ...]) -> None:
-        if not all(row.session_id for row in rows):
-            raise PaginationError("a session without an id cannot be told from a repeat", page=self._requests)
-        if any(row.timestamp > after.timestamp for row, after in pairwise(rows)):
-            raise PaginationError("the server does not honour order_by=timestamp", page=self._requests)
+    def _accept(self, ended: list[tuple[Span, asyncio.Task[ListResponseSession]]]) -> None:
+        """Take in what came. A page that failed leaves its span where it was."""
+        failures = list[BaseException]()
+        for span, task in ended:
+            try:
+                self._accept_page(span, task.result())
+            except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - raised below, when the others are taken in
+                failures.append(error)
+        if failures:
+            raise failures[0]
 
-    def _accept_page(self, step: KeysetState, page: ListResponseSession, end: datetime) -> None:
-        longest = max(self._longest, len(page.items))
-        until = step.until
-        following = step.next(page, KeysetContext(end, longest, self._overlap, self._requests))
-        self._longest, self._rechecking, self._state = longest, False, following
-        here = set[str | None]()
-        for row in page.items:
-            fresh = row.session_id not in self._seen and row.session_id not in here
-            if fresh and self._lower_bound <= row.timestamp < end and (until is None or row.timestamp <= until):
-                here.add(row.session_id)
-                self._rows.append(row)
-        if following is not None and following.start is not None:
-            self._lower_bound = max(self._lower_bound, min(following.start, self._resume_point()))
-            self._seen.forget_before(self._lower_bound)
+    def _accept_page(self, span: Span, page: ListResponseSession) -> None:
+        context = KeysetContext(span.end, self._pages.requests, self._totals_trusted)
+        trusted = span.confirms_total(page)
+        span.accept(page, context, self._keep_from, self._known)
+        if trusted is not None:
+            self._totals_trusted = trusted
+
+    _totals_trusted = False
+
+    async def aclose(self) -> None:
+        """End the walk: what is in flight is cancelled and awaited. Can be called twice."""
+        await super().aclose()
+        await self._requests.aclose()
 
 
 class FollowIterator(SnapshotIterator):
-    """Sessions as they appear, oldest first, each exactly once. It ends only by `aclose`, `break` or an error."""
+    """Sessions as they appear, each exactly once. It ends only by `aclose`, `break` or an error."""
 
     def __init__(
         self,
@@ -163,31 +260,87 @@ class FollowIterator(SnapshotIterator):
         interval: float,
         overlap: float,
         clock: Clock,
+        session_exists: SessionExists | None = None,
     ) -> None:
-        super().__init__(fetch_page, query, cursor=cursor, max_items=None, overlap=overlap, clock=clock)
+        super().__init__(
+            fetch_page,
+            query,
+            cursor=cursor,
+            max_items=None,
+            overlap=overlap,
+            clock=clock,
+            session_exists=session_exists,
+        )
         self._interval = interval
-        self._begin()
+        self._live: Span | None = None
+        """The one span of all polls after the first."""
+        self._long_look_at = MIN_INSTANT
+        """The end of the last poll that looked back the whole overlap."""
+        self._is_long = True
 
-    def _begin(self) -> None:
-        # Each round is a snapshot up to now: a session dated in the future must not carry the walk past the present.
-        self._end = None
-        self._lower_bound = self._resume_point()
-        self._state = self._first()
+    @property
+    def cursor(self) -> Cursor:
+        """Where the walk stands, after the last session that it yielded."""
+        if self._live is None:
+            return super().cursor
+        live = self._live.cursor
+        # Whoever goes on from here looks back the whole overlap first: nobody knows how late that will be.
+        rest = CursorSpan(floor=live.floor, since=live.floor, end=None, known=live.known)
+        return attrs.evolve(self._resumed, end=None, kept_from=live.floor, spans=(rest,), known=self._known.view())
 
     async def _load_page(self) -> bool:
         wait = self._interval
-        if self._state is not None:
-            try:
-                return await super()._load_page()
-            except (SyllableConnectionError, APIError) as error:
-                if not is_transient(error):
-                    raise
-                logger.warning("following goes on in %g s: %s", wait, error)
-                wait = max(wait, getattr(error, "retry_after", None) or 0.0)
+        try:
+            if self._end is None or self._spans:
+                await super()._load_page()
+                return True
+        except (SyllableConnectionError, APIError) as error:
+            if not is_transient(error):
+                raise
+            logger.warning("following goes on in %g s: %s", wait, error)
+            wait = max(wait, getattr(error, "retry_after", None) or 0.0)
+        live = self._live if self._spans else self._end_poll()
         await self._clock.sleep(wait)
-        if self._state is None:
-            self._begin()
+        if live is not None and not self._spans:
+            self._begin_poll(live)
         return True
+
+    def _retire_spans(self) -> None:
+        if self._live is None:
+            super()._retire_spans()
+        elif not self._live.alive:
+            self._spans = []
+
+    def _end_poll(self) -> Span | None:
+        """Remember how far back was looked; the span of the next poll, None before the first has begun."""
+        if self._end is None:
+            return None
+        if self._live is None:
+            rest = self._finished_cursor().spans[0]
+            self._live = Span(rest, self._end)
+            self._known = IdLog(rest.known.of())
+        if self._is_long:
+            self._long_look_at = self._end
+            self._keep_from = max(self._live.floor or MIN_INSTANT, self._first_kept(self._end))
+            self._live.forget(self._keep_from)
+        self._is_long = False
+        return self._live
+
+    def _begin_poll(self, live: Span) -> None:
+        """Look from a little before the end of the poll before, or from as early as a session may still appear, to now.
+
+        Each poll is a snapshot up to now: a session dated in the future must not carry the walk past the present.
+        """
+        before, now = live.end, self._clock.now()
+        self._is_long = now >= self._long_look_at + LONG_LOOK_EVERY
+        since = live.floor
+        if not self._is_long:
+            # As far as the newest session that is known, at least, so that the page can be checked by it.
+            short = instant_before(before, min(SHORT_LOOK_BACK, max(self._overlap, SECOND)))
+            since = max(since or MIN_INSTANT, min(short, live.newest or short))
+        self._end = live.end = max(now, before)
+        live.begin_at(since)
+        self._spans = [live] if live.alive else []
 
 
 def is_transient(error: SyllableError) -> bool:

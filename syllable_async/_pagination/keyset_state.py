@@ -2,25 +2,27 @@
 
 A page that is asked for by offset shifts when rows before it come or go. So these walks ask for page 0 only: ascending
 by timestamp, from shortly before the last timestamp of the page before. One answer is one view of the data, so it holds
-every session from there up to its own last timestamp. Where one timestamp has more sessions than a page can hold,
-offsets are needed after all; `TieStep` says when they can be believed.
+every session from there up to its own last timestamp. Where one timestamp has more sessions than a page can hold, or
+the server rounds `start_datetime` down to a unit that has more, offsets are needed after all; `TieStep` says when they
+can be believed.
 """
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Iterable
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import TypeAlias
 
 import attrs
 
 from ..errors import PaginationError
-from ..models import ListResponseSession, Session
+from ..models import ListResponseSession
+from .known_ids import MAX_INSTANT, MIN_INSTANT, TIMESTAMP_RESOLUTION, row_key
 
-TIMESTAMP_RESOLUTION = timedelta(microseconds=1)
+MILLISECOND = timedelta(milliseconds=1)
+SECOND = timedelta(seconds=1)
+LOOK_BACK = SECOND
+"""How far a page reaches back behind the last timestamp of the page before, at most."""
 MAX_TIE_PASSES = 100
-MIN_INSTANT = datetime.min.replace(tzinfo=UTC)
 
 
 def instant_before(moment: datetime, by: timedelta) -> datetime:
@@ -28,23 +30,26 @@ def instant_before(moment: datetime, by: timedelta) -> datetime:
     return moment - min(by, moment - MIN_INSTANT)
 
 
+def floor(moment: datetime, unit: timedelta) -> datetime:
+    """The last whole unit (a second or a part of one) at or before."""
+    return moment - (moment - MIN_INSTANT) % unit
+
+
+def ceiling(moment: datetime) -> datetime:
+    """The next whole second: a server that rounds `end_datetime` down leaves nothing out then."""
+    whole = floor(moment, SECOND)
+    return moment if moment == whole or whole > MAX_INSTANT - SECOND else whole + SECOND
+
+
 @attrs.frozen
 class KeysetContext:
     """What a step needs to know of its walk."""
 
     end: datetime
-    largest_page: int
-    """Rows of the longest page so far: a shorter one was not cut by a clamped limit."""
-    overlap: timedelta
     request_number: int
     """Of the request, for errors."""
-
-    def is_last(self, page: ListResponseSession, offset: int = 0) -> bool:
-        """Whether nothing lies behind this page. A total that says otherwise is believed rather than the length."""
-        rows = len(page.items)
-        if rows and page.items[-1].timestamp >= self.end:
-            return True
-        return rows < self.largest_page and (page.total_count is None or page.total_count <= offset + rows)
+    totals_trusted: bool = False
+    """Whether the server's totals fitted together up to now."""
 
 
 @attrs.frozen
@@ -52,115 +57,174 @@ class KeysetStep:
     """Ask for the first page from `start` on."""
 
     start: datetime | None
-    last_timestamp: datetime | None
+    last_timestamp: datetime | None = None
     """The last timestamp of the page before: this page must get further, or start later."""
+    previous_ids: frozenset[str] = frozenset()
+    """The ids of the page before."""
+    previous_total: int | None = None
+    """What the server counted from the start of the page before on."""
+    done_until: datetime | None = None
+    """Everything up to there was read, by a `TieStep`."""
     is_second_try: bool = False
     page = offset = 0
     size = until = None
 
-    def next(self, page: ListResponseSession, bounds: KeysetContext) -> KeysetState | None:
+    def next(self, page: ListResponseSession, context: KeysetContext) -> KeysetState | None:
         rows, start = page.items, self.start
-        if not rows or bounds.is_last(page):
+        if not rows:
             return None
         first, last = rows[0].timestamp, rows[-1].timestamp
-        if start is not None and first < start and (self.last_timestamp is None or last <= self.last_timestamp):
-            raise PaginationError("the server does not honour start_datetime", page=bounds.request_number)
-        # An eighth of the page at most: where sessions are dense, an overlap of a second would fill the next page.
-        following = instant_before(last, max(TIMESTAMP_RESOLUTION, min(bounds.overlap, (last - first) / 8)))
-        if start is None or following > start:
-            return KeysetStep(following, last)
-        if start == last and self.last_timestamp is not None and last <= self.last_timestamp:
-            # Nothing but what is done, though start is as late as that: start is inclusive, and the next instant is
-            # next. Asked twice, because with an exclusive start that would skip an instant.
-            return (
-                KeysetStep(last + TIMESTAMP_RESOLUTION, last)
-                if self.is_second_try
-                else KeysetStep(last, last, is_second_try=True)
-            )
-        return TieStep(last, bounds.largest_page)
+        # A server may round the start down, to a second at most; an answer that begins earlier is to another question.
+        if start is not None and first < floor(start, SECOND):
+            raise PaginationError("the server does not honour start_datetime", page=context.request_number)
+        ids = frozenset(map(row_key, rows))
+        if last >= context.end or self.is_last(page, ids, context):
+            return None
+        if self.done_until is not None and last <= self.done_until:
+            return self._after_done_block(self.done_until, ids, context)
+        following = self._following(first, last)
+        if (start is None or following > start) and not (ids <= self.previous_ids and last == self.last_timestamp):
+            return KeysetStep(following, last, ids, page.total_count, self.done_until)
+        if start is not None and first < start:
+            # The start was rounded down, and the page did not get past it: that unit is read by offset.
+            unit = MILLISECOND if first >= floor(start, MILLISECOND) else SECOND
+            until = max(last, floor(start, unit) + unit - TIMESTAMP_RESOLUTION)
+        else:
+            # One timestamp fills the page; or nothing new came, and the page may yet have been cut just there.
+            until = last
+        return TieStep(until, following if start is None else start, len(rows), page=1, ids=set(ids))
+
+    def _following(self, first: datetime, last: datetime) -> datetime:
+        following = instant_before(last, max(TIMESTAMP_RESOLUTION, min(LOOK_BACK, (last - first) / 8)))
+        if self.done_until is not None:
+            following = max(following, self.done_until + TIMESTAMP_RESOLUTION)
+        # Never from the last timestamp itself: an exclusive start would leave out the rest of its sessions.
+        following = min(following, instant_before(last, TIMESTAMP_RESOLUTION))
+        if self.start is not None and following <= self.start:
+            following = max(following, instant_before(last, TIMESTAMP_RESOLUTION))
+        return following
+
+    def is_last(self, page: ListResponseSession, ids: frozenset[str], context: KeysetContext) -> bool:
+        """Whether the total says that nothing lies behind this page, and can be believed.
+
+        It is where it went down by just the rows that the page before had and this one has not. A total of one row in
+        two, of 10,000 at most, or of this page alone does not, aside from steps by one row.
+        """
+        if page.total_count != len(ids):
+            return False
+        if self.previous_total is None:
+            return context.totals_trusted
+        passed = len(self.previous_ids - ids)
+        return self.previous_total - passed == page.total_count and passed > (0 if ids <= self.previous_ids else 1)
+
+    def confirms_total(self, page: ListResponseSession) -> bool | None:
+        """Whether this total and the one before fit together; None: they say nothing."""
+        ids = set(map(row_key, page.items))
+        if page.total_count is None or page.total_count < len(ids):
+            return False
+        passed = len(self.previous_ids - ids)
+        if self.previous_total is None or passed < 2:
+            return None
+        return self.previous_total - passed == page.total_count
+
+    def _after_done_block(self, until: datetime, ids: frozenset[str], context: KeysetContext) -> KeysetStep:
+        # Nothing but what is done, though start is as late as that: start is inclusive, and the next instant is next.
+        # Asked twice, because with an exclusive start that would skip an instant.
+        if not self.is_second_try:
+            return attrs.evolve(self, is_second_try=True)
+        # A server that shows whole milliseconds or seconds goes on showing what is done until the unit is over.
+        units = [unit for unit in (TIMESTAMP_RESOLUTION, MILLISECOND, SECOND) if floor(until, unit) == until]
+        later = [until + unit for unit in units if self.start is None or until + unit > self.start]
+        if not later:
+            raise PaginationError("the server does not honour start_datetime", page=context.request_number)
+        return KeysetStep(later[0], until, ids, done_until=until)
 
 
 @attrs.define
 class TieStep:
-    """Read all sessions of one instant, page by page, pass after pass.
+    """Read all sessions of one instant, or of the unit that the server rounds to, page by page, pass after pass.
 
     A pass is believed if no id came twice in it and the next pass has the same ids. Proof: its rows are distinct, and
     all of them were still there after its last page, whose offset and length tell how many rows there were by then:
     as many as the pass read. So it read them all. (That a pass agrees with the next one is not enough: a row that is
     inserted among those already read and deleted before the next page hides another, and can do so twice.)
+    Totals are not used: a wrong one would end both passes at the same place.
     """
 
-    timestamp: datetime
+    until: datetime
+    """The last instant of the block."""
+    start: datetime
     size: int
     page: int = 0
     passes: int = 1
     ids: set[str] = attrs.Factory(set[str])
     no_duplicates: bool = True
+    short: int | None = None
+    """Rows of a page of this pass that was shorter than asked for."""
     previous_pass: set[str] | None = None
     """The ids of the pass before, if it was clean."""
     more_follows: bool = True
     """Whether the pass before found sessions behind the block."""
 
     @property
-    def start(self) -> datetime:
-        return instant_before(self.timestamp, TIMESTAMP_RESOLUTION)
-
-    @property
     def offset(self) -> int:
         return self.page * self.size
 
-    @property
-    def until(self) -> datetime:
-        return self.timestamp
-
-    def next(self, page: ListResponseSession, bounds: KeysetContext) -> KeysetState | None:
+    def next(self, page: ListResponseSession, context: KeysetContext) -> KeysetState | None:
         rows = page.items
-        if rows and rows[0].timestamp < self.start:
-            raise PaginationError("the server does not honour start_datetime", page=bounds.request_number)
-        here = [row.session_id or "" for row in rows if row.timestamp <= self.timestamp]
-        new = set(here) - self.ids
-        passed = bool(rows) and rows[-1].timestamp > self.timestamp
-        last = not passed and (not rows or bounds.is_last(page, self.offset))
-        cut = 0 < len(rows) < self.size and not passed and not last
-        proven = self.previous_pass == self.ids | new
-        over = passed or last or cut or not new
-        if over and not proven and self.passes == MAX_TIE_PASSES:
+        if rows and rows[0].timestamp < floor(self.start, SECOND):
+            raise PaginationError("the server does not honour start_datetime", page=context.request_number)
+        here = {row_key(row) for row in rows if row.timestamp <= self.until}
+        new = here - self.ids
+        passed = bool(rows) and rows[-1].timestamp > self.until
+        # After a short page only nothing may come; else the limit was cut on the way, and the offsets with it.
+        cut = self.short is not None and bool(rows)
+        clean = self.no_duplicates and len(new) == len(here) and not cut
+        read = self.ids | new
+        proven = clean and self.previous_pass == read
+        over = passed or cut or not new
+        if proven and (over or not self.more_follows):
+            return self._after(page, here, passed=passed)
+        if over and self.passes == MAX_TIE_PASSES:
             raise PaginationError(
-                f"{MAX_TIE_PASSES} passes over one timestamp never agreed", page=bounds.request_number
+                f"{MAX_TIE_PASSES} passes over one timestamp never agreed", page=context.request_number
             )
-        self.ids |= new
-        self.no_duplicates = self.no_duplicates and len(new) == len(here) and not cut
-        self.page += 1
-        if proven:
-            return KeysetStep(self.timestamp, self.timestamp) if self.more_follows else None
-        return self._again(len(rows) if cut else self.size, behind=not last) if over else self
+        if over:
+            return self._again(
+                read if clean else None, self._next_size(cut=cut, only_behind=passed and not here), passed
+            )
+        self.ids, self.no_duplicates, self.page = read, clean, self.page + 1
+        self.short = len(rows) if len(rows) < self.size else None
+        return self
 
-    def _again(self, size: int, *, behind: bool) -> TieStep:
-        believed = self.ids if self.no_duplicates else None
-        return TieStep(self.timestamp, size, passes=self.passes + 1, previous_pass=believed, more_follows=behind)
+    def _after(self, page: ListResponseSession, here: set[str], *, passed: bool) -> KeysetStep | None:
+        if not passed and not self.more_follows:
+            return None
+        # What the pass before saw behind the block has gone, or moved up by a deletion: it is asked for by its time.
+        if not page.items:
+            return KeysetStep(self.until, self.until, frozenset(self.ids), done_until=self.until)
+        last = page.items[-1].timestamp
+        behind = last - max(TIMESTAMP_RESOLUTION, min(LOOK_BACK, (last - self.until) / 8))
+        if here and behind > self.until:
+            # What lies behind the block is on one page with rows of it, so nothing is missing between.
+            return KeysetStep(behind, last, frozenset(map(row_key, page.items)), done_until=self.until)
+        return KeysetStep(self.until, self.until, frozenset(self.ids), done_until=self.until)
+
+    def _next_size(self, *, cut: bool, only_behind: bool) -> int:
+        if cut and self.short is not None:
+            return self.short
+        # So that the last page of the next pass holds rows of the block and rows behind it.
+        return self.size - 1 if only_behind and self.size > 1 else self.size
+
+    def _again(self, believed: set[str] | None, size: int, more_follows: bool) -> TieStep:
+        return TieStep(
+            self.until,
+            self.start,
+            size,
+            passes=self.passes + 1,
+            previous_pass=believed,
+            more_follows=more_follows,
+        )
 
 
 KeysetState: TypeAlias = KeysetStep | TieStep
-
-
-class RecentIds:
-    """The ids that can come again, oldest first; those before a floor are forgotten."""
-
-    def __init__(self, known: Iterable[str] = (), at: datetime = MIN_INSTANT) -> None:
-        self._order = deque((at, session_id) for session_id in known)
-        self._ids = {session_id for _, session_id in self._order}
-
-    def __contains__(self, session_id: str | None) -> bool:
-        return session_id in self._ids
-
-    def add(self, row: Session) -> None:
-        session_id = row.session_id or ""
-        self._ids.add(session_id)
-        self._order.append((row.timestamp, session_id))
-
-    def forget_before(self, floor: datetime) -> None:
-        while self._order and self._order[0][0] < floor:
-            self._ids.discard(self._order.popleft()[1])
-
-    def since(self, floor: datetime) -> tuple[str, ...]:
-        return tuple(session_id for at, session_id in self._order if at >= floor)

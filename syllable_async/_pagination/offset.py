@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from typing import Any, TypeVar, cast
 
 import attrs
 
 from .._messages import Page
 from .._timing import Clock
-from .iterators import ResumableIterator, RowIterator
+from .iterators import ResumableIterator, RowIterator, cancel_threadsafe, consume_exception
 from .offset_state import OffsetState
 
 T = TypeVar("T")
@@ -108,7 +107,7 @@ class OffsetWalk:
                 self._tasks[number] = task = asyncio.create_task(_call(self._fetch, number))
                 if number != state.next_page:
                     self._early.add(number)
-                task.add_done_callback(_consume_exception)
+                task.add_done_callback(consume_exception)
 
     async def _cancel_prefetch(self) -> None:
         tasks = [*self._tasks.values()]
@@ -128,7 +127,7 @@ class OffsetWalk:
 
     def _cancel_from_anywhere(self) -> None:
         for task in self._tasks.values():
-            _cancel_threadsafe(task)
+            cancel_threadsafe(task)
 
     def __del__(self) -> None:
         # `async for … break` calls no aclose: what is in flight ends with the iterator.
@@ -139,25 +138,8 @@ async def _call(fetch: FetchNumber, number: int) -> Page[Any, Any]:
     return await fetch(number)
 
 
-def _cancel_threadsafe(task: asyncio.Task[Any]) -> None:
-    """Cancel from where a collector may run: any thread, any time, even after the loop."""
-    loop = task.get_loop()
-    with suppress(RuntimeError):
-        if asyncio.get_running_loop() is loop:
-            task.cancel()
-            return
-    with suppress(RuntimeError):  # the loop is closed, and so is the task
-        loop.call_soon_threadsafe(task.cancel)
-
-
 def _has_rows(task: asyncio.Task[Page[Any, Any]]) -> bool:
     return not task.cancelled() and task.exception() is None and bool(task.result().rows)
-
-
-def _consume_exception(task: asyncio.Task[Any]) -> None:
-    """Look at the exception, so that a page nobody came for is not reported as forgotten."""
-    if not task.cancelled():
-        task.exception()
 
 
 class PageIterator(ResumableIterator[Response_co]):

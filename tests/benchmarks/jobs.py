@@ -130,6 +130,14 @@ def everything() -> list[Job]:
         ),
         memory("memory: save 1 GiB", Work("save", LARGEST // MIB), 16),
         memory("memory: walk 1,000,000 sessions", Work("walk", ROWS // 1000, {"limit": 1000, "prefetch": 0}), 30),
+        Job(
+            title="memory: snapshot(parallel=8) of 1,000,000 sessions",
+            works={"ours": Work("engine", 1_000, {"parallel": 8, "limit": 1000, "ms": 0})},
+            goals=[Goal("ours", MIB, "grown", at_most=30)],
+            generations=3,
+            rounds=1,
+            cold=True,
+        ),
         imports(),
         Job(
             title="10,000 concurrent get_by_id, pool of 100",
@@ -158,10 +166,25 @@ def engines() -> list[Job]:
         goal = Goal("one", "eight", "wall", at_least=at_least)
         return Job(title=title, works=works, goals=[goal], generations=1, rounds=3)
 
-    plain, windows = "prefetch", "windows"
     return [
-        pair("walk without a network: prefetch 0 and 8", {plain: 0}, {plain: 8}, 6.5),
-        pair("snapshots without a network: 1 window and 8", {windows: 1}, {windows: 8}, 6),
+        pair("walk without a network: prefetch 0 and 8", {"prefetch": 0}, {"prefetch": 8}, 6.5),
+        pair("snapshot without a network: 1 span and 8", {"parallel": 1}, {"parallel": 8}, 5.5),
+        pair(
+            "20,000 rows: items(prefetch=8) and snapshot(parallel=8)",
+            {"prefetch": 8, "limit": 100},
+            {"parallel": 8, "limit": 100},
+            1 / 1.15,
+        ),
+        Job(
+            title="snapshot: time a row of 1,000,000 and of 20,000",
+            works={
+                "many": Work("engine", 10_000, {"parallel": 1, "limit": 100, "ms": 0}, who="ours"),
+                "few": Work("engine", 200, {"parallel": 1, "limit": 100, "ms": 0}, who="ours"),
+            },
+            goals=[Goal("many", "few", "cpu", at_most=1.15)],
+            generations=1,
+            rounds=3,
+        ),
     ]
 
 

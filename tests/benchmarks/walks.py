@@ -5,9 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
-from itertools import pairwise
 
-from syllable_async import ListResponseSession, Session, TimeWindow
+from syllable_async import ListResponseSession, Session
 from syllable_async._pagination.pager import Pager
 from syllable_async._pagination.query import ListQuery
 
@@ -39,13 +38,5 @@ async def plain(fetch: Fetch, limit: int, prefetch: int) -> int:
     return sum([1 async for _ in Pager(fetch, ListQuery.from_arguments(limit=limit)).items(prefetch=prefetch)])
 
 
-async def side_by_side(fetch: Fetch, total: int, limit: int, windows: int) -> int:
-    """The span cut into equal windows, all walked by `snapshot` at once."""
-    cuts = [START + STEP * (total * n // windows) for n in range(windows + 1)]
-
-    async def walk(window: TimeWindow) -> int:
-        query = ListQuery.from_arguments(start_datetime=window.start, end_datetime=window.end, limit=limit)
-        return sum([1 async for _ in Pager(fetch, query).snapshot()])
-
-    pairs = pairwise(cuts)
-    return sum(await asyncio.gather(*(walk(TimeWindow(start=a, end=b, count=0)) for a, b in pairs)))
+async def snapshot(fetch: Fetch, limit: int, parallel: int) -> int:
+    return sum([1 async for _ in Pager(fetch, ListQuery.from_arguments(limit=limit)).snapshot(parallel=parallel)])

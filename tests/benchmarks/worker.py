@@ -71,12 +71,14 @@ async def walk(who: Contestant, *, count: int, limit: int, prefetch: int) -> Non
     assert seen == limit * count
 
 
-async def engine(_: Contestant, *, count: int, prefetch: int = 0, windows: int = 0) -> None:
-    """So many pages of 10 from a local source that takes 25 ms for each: plainly, or in windows side by side."""
+async def engine(
+    _: Contestant, *, count: int, prefetch: int = 0, parallel: int = 0, limit: int = 10, ms: int = 25
+) -> None:
+    """So many pages from a local source that takes `ms` for each: by offset, or by key where `parallel` is given."""
     from tests.benchmarks import walks
 
-    fetch, total = walks.source(count * 10, 0.025), count * 10
-    walk = walks.side_by_side(fetch, total, 10, windows) if windows else walks.plain(fetch, 10, prefetch)
+    fetch, total = walks.source(count * limit, ms / 1_000), count * limit
+    walk = walks.snapshot(fetch, limit, parallel) if parallel else walks.plain(fetch, limit, prefetch)
     assert await walk == total
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import wave
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, timezone
@@ -28,7 +27,6 @@ from syllable_async import (
     SessionProperties,
     SessionTimelineResponse,
     SessionTranscriptionResponse,
-    TimeWindow,
     decode,
     to_json,
 )
@@ -140,19 +138,11 @@ async def test_a_cursor_goes_on_elsewhere(client: Client, server: FakeSyllable) 
         other.snapshot(cursor=Cursor.from_json(saved))
 
 
-async def test_windows_walked_side_by_side_give_every_session_once(client: Client, server: FakeSyllable) -> None:
-    windows = [window async for window in client.sessions.windows(START, END, max_sessions=9)]
-    assert all(isinstance(window, TimeWindow) for window in windows)
-    assert windows[0].start == START
-    assert windows[-1].end == END
-    assert [window.end for window in windows[:-1]] == [window.start for window in windows[1:]]
-
-    async def walk(window: TimeWindow) -> list[str | None]:
-        pager = client.sessions.list(start_datetime=window.start, end_datetime=window.end)
-        return [session.session_id async for session in pager.snapshot()]
-
-    found = await asyncio.gather(*(walk(window) for window in windows))
-    assert sorted(str(name) for names in found for name in names) == sorted(server.listed)
+@pytest.mark.parametrize("parallel", [1, 8])
+async def test_a_snapshot_gives_every_session_once(client: Client, server: FakeSyllable, parallel: int) -> None:
+    pager = client.sessions.list(start_datetime=START, end_datetime=END, limit=5)
+    found = [str(session.session_id) async for session in pager.snapshot(parallel=parallel)]
+    assert sorted(found) == sorted(server.listed)
 
 
 async def test_following_yields_what_appears(server: FakeSyllable, timeless: type[Client], fake_time: FakeTime) -> None:

@@ -88,6 +88,10 @@ class Source:
         finally:
             self.in_flight -= 1
 
+    async def exists(self, session_id: str) -> bool:
+        """As the endpoint of one session: it knows what the list has, and no more."""
+        return any(row.session_id == session_id for row in self.rows)
+
     def answer(self, query: ListQuery) -> ListResponseSession:
         rows = self.matching(query)
         asked = 25 if query.limit is None else query.limit

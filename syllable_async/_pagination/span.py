@@ -1,0 +1,217 @@
+"""One span of a walk by key: what it took in, what it gave, and whether an answer can be believed. No I/O."""
+
+from __future__ import annotations
+
+from collections import deque
+from datetime import datetime
+from typing import cast
+
+import attrs
+
+from ..errors import PaginationError
+from ..models import ListResponseSession, Session
+from .cursor import CursorSpan
+from .keyset_state import (
+    LOOK_BACK,
+    SECOND,
+    KeysetContext,
+    KeysetState,
+    KeysetStep,
+    TieStep,
+    ceiling,
+    floor,
+    instant_before,
+)
+from .known_ids import MIN_INSTANT, TIMESTAMP_RESOLUTION, IdLog, KnownIds, row_key, to_micros
+from .query import ListQuery
+
+
+class Span:
+    """The sessions from one instant to another, oldest first, each once.
+
+    Attributes:
+        rows: taken in and not yet given, oldest first.
+        step: which request comes next; None: the span is read to its end.
+        end: not included; moves down when the span is cut.
+        rows_left: about how many sessions lie behind those taken in; None before the first page.
+    """
+
+    __slots__ = ("_floor", "_gone", "_largest_page", "_log", "_page_start", "end", "rows", "rows_left", "step")
+
+    def __init__(self, cursor: CursorSpan, end: datetime) -> None:
+        self.end = end
+        self.rows: deque[Session] = deque()
+        self.rows_left: float | None = None
+        self._largest_page = 1
+        self._log = IdLog(cursor.known)
+        self._gone = set[str]() if cursor.is_checked else set(cursor.known.ids)
+        self._floor = cursor.floor or MIN_INSTANT
+        self.step: KeysetState | None = None
+        self.begin_at(cursor.since)
+
+    def begin_at(self, since: datetime | None) -> None:
+        """Ask from there on next, a tick early because the server's start may be exclusive."""
+        self._page_start = since
+        start = None if since is None else instant_before(since, TIMESTAMP_RESOLUTION)
+        self.step = KeysetStep(start) if (since or MIN_INSTANT) < self.end else None
+
+    @property
+    def cursor(self) -> CursorSpan:
+        """Where it stands, after the last row that was taken from `rows`."""
+        pending = len(self.rows)
+        since = self._page_start if pending or self.step is None else self.step.start
+        # In the midst of a block rows of any place in it are known, so they say nothing about those between.
+        checked = not isinstance(self.step, TieStep)
+        known = self._log.view(pending)
+        return CursorSpan(floor=self.floor, since=since, end=self.end, known=known, is_checked=checked)
+
+    @property
+    def floor(self) -> datetime | None:
+        """Sessions before it are not given: they were, or they are before the span."""
+        return None if self._floor == MIN_INSTANT else self._floor
+
+    @property
+    def newest(self) -> datetime | None:
+        """The newest timestamp that is known."""
+        return self._log.newest
+
+    @property
+    def alive(self) -> bool:
+        """Whether it has rows to give or a request to send."""
+        return self.step is not None or bool(self.rows)
+
+    def query(self, query: ListQuery) -> ListQuery:
+        """The next request. Its end is a whole second, for servers that round it down."""
+        step = cast("KeysetState", self.step)
+        return attrs.evolve(
+            query,
+            page=step.page,
+            limit=step.size or query.limit,
+            start_datetime=step.start,
+            end_datetime=ceiling(self.end),
+        )
+
+    def check(self, page: ListResponseSession, request_number: int) -> None:
+        """Refuse an answer that is not in order."""
+        before = MIN_INSTANT
+        for row in page.items:
+            if row.timestamp < before:
+                raise PaginationError("the server does not honour order_by=timestamp", page=request_number)
+            before = row.timestamp
+
+    def is_doubtful(self, page: ListResponseSession) -> bool:
+        """Whether an answer leaves out all that it should hold of what was given; or is empty where nothing tells."""
+        step = self.step
+        if isinstance(step, TieStep) and step.page:
+            # Only the end of the block has no rows to check it by.
+            return not page.items and page.total_count != len(step.ids)
+        if any(row_key(row) in self._log for row in page.items):
+            return False
+        return not page.items or bool(self._expected_on(page))
+
+    def missing(self, page: ListResponseSession) -> tuple[str, ...]:
+        """Of the sessions that a doubtful answer leaves out, the oldest and the newest with an id."""
+        expected = [key for _, key in self._expected_on(page)]
+        ids = [key for key in expected if not key.startswith("sha256:")] or expected
+        return tuple(dict.fromkeys((*ids[:1], *ids[-1:])))
+
+    def _expected_on(self, page: ListResponseSession) -> list[tuple[int, str]]:
+        """The sessions that were given and should be on the page, oldest first.
+
+        Not those after its last timestamp: the walk goes on from there, so nothing is passed over. Nor those at it, if
+        the page may be full.
+        """
+        if self.step is None or self.step.page:
+            return []
+        expected = self._log.after(self.step.start)
+        if page.items:
+            size = min(self._largest_page, self.step.size or self._largest_page)
+            is_full = len(page.items) >= size or (page.total_count or 0) > len(page.items)
+            bound = to_micros(page.items[-1].timestamp) + (not is_full)
+            expected = [one for one in expected if one[0] < bound]
+        return [one for one in expected if one[1] not in self._gone]
+
+    def expect_nothing(self, page: ListResponseSession) -> None:
+        """What should be on the page was deleted: it is not asked for again."""
+        self._gone.update(key for _, key in self._expected_on(page))
+
+    def confirms_total(self, page: ListResponseSession) -> bool | None:
+        """Whether the total of an answer and the one before fit together; None: they say nothing."""
+        return self.step.confirms_total(page) if isinstance(self.step, KeysetStep) else None
+
+    def accept(self, page: ListResponseSession, context: KeysetContext, keep_from: datetime, others: IdLog) -> None:
+        """Take an answer in. What is raised here leaves the span as it was."""
+        step = cast("KeysetState", self.step)
+        following = step.next(page, context)
+        until = step.until
+        if until is not None and following is not None and following.start is not None and following.start > until:
+            until = None
+        self._page_start, self.step = step.start, following
+        self._largest_page = max(self._largest_page, len(page.items))
+        self.forget(min(step.start or MIN_INSTANT, keep_from))
+        log, rows, lowest, end = self._log, self.rows, self._floor, self.end
+        for row in page.items:
+            key, timestamp = row.session_id or row_key(row), row.timestamp
+            if key in log or not lowest <= timestamp < end or (until is not None and timestamp > until):
+                continue
+            if key not in others:
+                log.add(key, timestamp)
+                rows.append(row)
+        self._count(page, step)
+
+    def forget(self, moment: datetime) -> None:
+        """Forget the ids of sessions before an instant, and give none of them any more."""
+        lowest = floor(moment, SECOND)
+        if lowest > self._floor:
+            self._floor = lowest
+            self._log.forget_before(lowest)
+            self._gone = {key for key in self._gone if key in self._log}
+
+    def known(self) -> KnownIds:
+        """All ids that are kept."""
+        return self._log.view(len(self.rows))
+
+    def _count(self, page: ListResponseSession, step: KeysetState) -> None:
+        items = page.items
+        if self.step is None or not items:
+            self.rows_left = 0
+        elif page.total_count is not None:
+            self.rows_left = max(0, page.total_count - step.offset - len(items))
+        else:
+            first, last = items[0].timestamp, items[-1].timestamp
+            self.rows_left = len(items) * ((self.end - last) / max(last - first, TIMESTAMP_RESOLUTION))
+
+    def split(self) -> Span | None:
+        """Cut it at a whole second halfway to its end, and give the right half; None where it is not worth it.
+
+        Whole seconds, because a server may show or filter coarser than it stores: then a finer cut leaves sessions in
+        neither half.
+        """
+        position = self._position()
+        if position is None or not self.rows_left or self.rows_left < 2 * self._largest_page:
+            return None
+        middle = floor(position + (self.end - position) / 2, SECOND)
+        if middle <= position + LOOK_BACK or middle >= self.end:
+            return None
+        right = Span(CursorSpan(floor=middle, since=middle, end=self.end), self.end)
+        right._largest_page = self._largest_page
+        self.end, self.rows_left = middle, self.rows_left / 2
+        right.rows_left = self.rows_left
+        return right
+
+    def _position(self) -> datetime | None:
+        """Everything that was taken in, or is being read, lies at or before; None where there is nothing yet."""
+        step = self.step
+        if step is None or self.rows_left is None:
+            return None
+        places = [
+            self._floor,
+            self._page_start,
+            step.start,
+            step.until,
+            step.last_timestamp if isinstance(step, KeysetStep) else None,
+        ]
+        if self.rows:
+            places.append(self.rows[-1].timestamp)
+        position = max(place for place in places if place is not None)
+        return None if position == MIN_INSTANT else position
