@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import aiohttp
 import pytest
 
-from syllable_async import AsyncSyllableClient, ClientClosedError
+from syllable_async import AsyncSyllableClient, ClientClosedError, RetryPolicy, SyllableConnectionError
 from syllable_async.testing import FakeSyllable
 
 Client = AsyncSyllableClient
@@ -66,3 +67,27 @@ async def test_a_client_that_was_not_closed_warns(server: FakeSyllable) -> None:
     with pytest.warns(ResourceWarning, match="AsyncSyllableClient was not closed"):
         del client
     await session.close()
+
+
+async def test_a_proxy_of_the_environment_is_used_by_a_session_that_trusts_it(
+    server: FakeSyllable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The fake stands in for the proxy: it is asked for a host that does not exist. The client's own session never is."""
+    for name in ("http_proxy", "HTTP_PROXY"):
+        monkeypatch.setenv(name, server.url)
+    for name in ("no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    settings: Any = {
+        "base_url": "http://api.invalid",
+        "allow_insecure_http": True,
+        "retries": RetryPolicy(max_attempts=1),
+    }
+    async with (
+        aiohttp.ClientSession(trust_env=True) as session,
+        Client(server.api_key, session=session, **settings) as through_proxy,
+        Client(server.api_key, **settings) as directly,
+    ):
+        assert (await through_proxy.sessions.list(limit=1)).items
+        with pytest.raises(SyllableConnectionError):
+            await directly.sessions.list(limit=1)
+    assert len(server.requests) == 1
