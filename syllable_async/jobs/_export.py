@@ -93,7 +93,7 @@ async def export(
         ValueError, TypeError: arguments that cannot be.
         SyllableError: the API refuses the key or the filters.
         OSError: nothing can be written there.
-        ImportError: pyarrow or fsspec is missing: `pip install 'syllable-async[jobs]'`.
+        ImportError: pyarrow or fsspec is missing: `pip install "syllable-async[jobs]"`.
     """
     from ._day_file import DayFiles  # noqa: PLC0415 - the extra
 
