@@ -30,7 +30,7 @@ NAMED = {name: thing for name, thing in PUBLIC.items() if inspect.isclass(thing)
 MODELS = {name: thing for name, thing in NAMED.items() if inspect.isclass(thing) and attrs.has(thing)}
 CLASSES = {sessions: "Sessions", session_labels: "SessionLabels"}
 VALUES = [
-    Cursor(fingerprint="x", end=datetime(2026, 1, 5, tzinfo=UTC)),
+    Cursor(fingerprint="x", spans=(CursorSpan(since=datetime(2026, 1, 5, tzinfo=UTC)),)),
     RetryPolicy(),
     SavedRecording(path=Path("a.wav"), size=1, sha256="0", content_type=None, verified="length"),
     Session(timestamp=datetime(2026, 1, 5, tzinfo=UTC)),

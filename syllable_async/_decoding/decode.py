@@ -7,6 +7,7 @@ path. A body that does not fit is read once more, leniently; what was repaired i
 from __future__ import annotations
 
 import dataclasses
+import re
 import warnings
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -149,7 +150,8 @@ def _is_model(cls: Any) -> bool:
 def _envelope(cls: Any) -> type[ListResponse[Any]]:
     """A class and no `ListResponse[cls]`: a lenient reading looks at the fields of classes."""
     namespace = {"__annotations__": {"items": GenericAlias(tuple, (cls, ...))}, "__module__": __name__}
-    return attrs.frozen(type(f"ListResponse[{cls.__name__}]", (ListResponse,), namespace), kw_only=True)
+    name = re.sub(r"\W", "_", f"ListResponse{cls.__name__}")  # cattrs makes functions of that name
+    return attrs.frozen(type(name, (ListResponse,), namespace), kw_only=True)
 
 
 def _instants(reader: _Reader, rows: tuple[Any, ...], body: bytes) -> tuple[datetime, ...]:

@@ -82,6 +82,14 @@ def row_id(row: Any) -> str | int | None:
     return None
 
 
+def row_content(row: Any) -> bytes | str:
+    """What a row without an id is known by: its JSON, or its `repr` where a user's hook made something else of it."""
+    try:
+        return to_json(row)
+    except TypeError:
+        return repr(row)
+
+
 def get_request(template: str, **segments: str) -> Request:
     """A GET of a path template, its names replaced by encoded segments."""
     path = template

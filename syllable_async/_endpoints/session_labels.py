@@ -18,7 +18,7 @@ from ..models import (
     SessionLabelCreate,
     SessionLabelProperties,
 )
-from .endpoint import Endpoint, InvalidRowHook, get_request, id_number, row_id
+from .endpoint import Endpoint, InvalidRowHook, get_request, id_number, row_content, row_id
 
 PropertyName: TypeAlias = Literal[
     "timestamp",
@@ -96,7 +96,7 @@ class SessionLabels(Endpoint):
             request = Request(method="GET", path_template=_LIST, path=_LIST, query=query.to_query_items())
             return labels._fetch_rows(request, ListResponseSessionLabel, tell)
 
-        return OffsetPager(fetch, query, Identity(row_id, to_json), self._transport.clock, name="of labels")
+        return OffsetPager(fetch, query, Identity(row_id, row_content), self._transport.clock, name="of labels")
 
     async def get_by_id(self, session_label_id: int | str, *, retries: Retries = None) -> SessionLabel:
         """One label: `GET /api/v1/session_labels/{session_label_id}`. `NotFoundError` where there is none.

@@ -16,7 +16,7 @@ from urllib.parse import quote
 import attrs
 import pytest
 
-from syllable_async import AsyncSyllableClient, RetryPolicy, SessionLabelCreate, errors
+from syllable_async import AsyncSyllableClient, RetryPolicy, SessionLabel, SessionLabelCreate, errors
 from tests.fault_matrix import bodies, connections, lifecycle, redirects, statuses
 from tests.fault_matrix.arguments import ENCODED, NOT_TEXT, REFUSED
 from tests.fault_matrix.cell import Cell, Scene
@@ -52,8 +52,9 @@ BY_ID = Operation("debug-id", "GET", f"{_DEBUG}/session_id/{_NUMBER}", _DATA, [P
 TOOL = Operation(
     "tool", "GET", f"{_DEBUG}/tool_result/{_NUMBER}/{SESSION_ID}", {"tool_name": PATIENT, "tool_result": [1]}, PATIENT
 )
+ANY = Operation("any-list", "GET", "/api/v1/agents/", _PAGE, [PATIENT])
 CREATE = Operation("create", "POST", _ROOT, _LABEL, PATIENT)
-READS = (LABELS, LABEL, BY_SID, BY_ID, TOOL)
+READS = (LABELS, LABEL, BY_SID, BY_ID, TOOL, ANY)
 FAMILY = (*READS, CREATE)
 NEW = SessionLabelCreate(session_id=_NUMBER, type="human-rating", code="BAD", user_email="a@example.com")
 
@@ -71,6 +72,10 @@ class FamilyClient(Ours):
 async def _labels(client: AsyncSyllableClient) -> list[str | None]:
     page = await client.session_labels.list(search_fields=["session_id"], search_field_values=[SESSION_NUMBER])
     return [label.comments for label in page.items]
+
+
+async def _any_list(client: AsyncSyllableClient) -> list[str | None]:
+    return [label.comments async for label in client.list("/api/v1/agents/", SessionLabel, query={"type": "x"})]
 
 
 async def _label(client: AsyncSyllableClient) -> str | None:
@@ -95,22 +100,23 @@ async def _tool(client: AsyncSyllableClient) -> str:
 
 
 _CALLS: dict[str, Callable[[AsyncSyllableClient], Awaitable[Any]]] = {
-    "labels": _labels, "label": _label, "create": _create, "debug-sid": _by_sid, "debug-id": _by_id, "tool": _tool
+    "labels": _labels, "label": _label, "create": _create, "debug-sid": _by_sid, "debug-id": _by_id, "tool": _tool,
+    "any-list": _any_list,
 }  # fmt: skip
 
 STAND_INS: dict[str, Any] = {
     "ALL": FAMILY, "JSON": READS, "REPEATABLE": READS, "PAGE": LABELS, "SESSION": LABEL, "URLS": BY_SID, "POST": CREATE,
     "_REQUIRED": {
         LABELS: ("items", 0, "timestamp"), LABEL: ("code",), BY_SID: ("messages", 0, "dialog", "text"),
-        BY_ID: ("messages", 0, "tool_calls", 0, "tool_result"), TOOL: ("tool_result",),
+        BY_ID: ("messages", 0, "tool_calls", 0, "tool_result"), TOOL: ("tool_result",), ANY: ("items", 0, "id"),
     },
     "_WRONG": {
         LABELS: (("items", 0, "session_id"), [PATIENT]), LABEL: (("issue_categories",), {"a": PATIENT}),
         BY_SID: (("messages", 0, "timestamp"), "noon"), BY_ID: (("messages", 0, "tool_calls"), {}),
-        TOOL: (("tool_name",), {}),
+        TOOL: (("tool_name",), {}), ANY: (("items", 0, "id"), [PATIENT]),
     },
     "_UNKNOWN": {BY_SID: ("messages", 0, "role"), BY_ID: ("messages", 0, "role")},
-    "_NULL_LISTS": {LABELS: ("items",), BY_SID: ("messages",), BY_ID: ("messages", 0, "tool_calls")},
+    "_NULL_LISTS": {LABELS: ("items",), ANY: ("items",), BY_SID: ("messages",), BY_ID: ("messages", 0, "tool_calls")},
 }  # fmt: skip
 """What stands for what in the modules of the rows."""
 _MODULES: Mapping[Any, Callable[[], Iterator[Cell]]] = {
@@ -209,4 +215,42 @@ def row_37_filters() -> Iterator[Cell]:
         yield Cell(37, f"{name}={value} refused", LABELS, play, schemes=("http",))
 
 
-CELLS: tuple[Cell, ...] = (*_made_again(), *row_37(), *row_37_filters())
+@attrs.frozen
+class _Ambiguous:
+    """No reader can know which of the two is meant."""
+
+    one: SessionLabel | SessionLabelCreate
+
+
+_NO_LISTS: dict[str, tuple[tuple[Any, ...], dict[str, Any], type[Exception]]] = {
+    "a path with a query": (("/api/v1/agents/?a=b",), {}, ValueError),
+    "a path without its first slash": (("api/v1/agents/",), {}, ValueError),
+    "a URL": (("https://api.syllable.cloud/api/v1/agents/",), {}, ValueError),
+    "a path that goes up": (("/api/v1/../agents/",), {}, ValueError),
+    "an empty path": (("",), {}, ValueError),
+    "a path of bytes": ((b"/api/v1/agents/",), {}, TypeError),
+    "a query with page": (("/api/v1/agents/",), {"query": {"page": 1}}, ValueError),
+    "a query with limit": (("/api/v1/agents/",), {"query": [("limit", 1)]}, ValueError),
+    "a query with an object": (("/api/v1/agents/",), {"query": {"a": object()}}, TypeError),
+    "page -1": (("/api/v1/agents/",), {"page": -1}, ValueError),
+    "limit as text": (("/api/v1/agents/",), {"limit": "5"}, TypeError),
+    "int as a model": (("/api/v1/agents/", int), {}, TypeError),
+    "None as a model": (("/api/v1/agents/", None), {}, TypeError),
+    "an instance as a model": (("/api/v1/agents/", {}), {}, TypeError),
+    "a plain class as a model": (("/api/v1/agents/", Operation.__mro__[-1]), {}, TypeError),
+    "a model that JSON cannot say": (("/api/v1/agents/", _Ambiguous), {}, TypeError),
+    "on_invalid_row that cannot be called": (("/api/v1/agents/",), {"on_invalid_row": 5}, TypeError),
+}
+
+
+def row_37_lists() -> Iterator[Cell]:
+    """Wrong arguments of `client.list` are refused before anything is opened."""
+
+    async def call(client: AsyncSyllableClient, arguments: tuple[tuple[Any, ...], dict[str, Any]]) -> object:
+        return await client.list(*arguments[0], **arguments[1])
+
+    for variant, (args, options, kind) in _NO_LISTS.items():
+        yield Cell(37, f"{variant} refused", ANY, _Asks(call, (args, options), kind), schemes=("http",))
+
+
+CELLS: tuple[Cell, ...] = (*_made_again(), *row_37(), *row_37_filters(), *row_37_lists())

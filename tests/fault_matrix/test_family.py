@@ -12,7 +12,7 @@ from _pytest.mark import ParameterSet
 from syllable_async import SyllableConnectionError
 from tests.fault_matrix import lifecycle
 from tests.fault_matrix.cell import Cell, Certificates, run_cell
-from tests.fault_matrix.family import BY_ID, BY_SID, CELLS, CREATE, FAMILY, LABEL, FamilyClient
+from tests.fault_matrix.family import ANY, BY_ID, BY_SID, CELLS, CREATE, FAMILY, LABEL, FamilyClient
 from tests.fault_matrix.rows import CELLS as OTHERS
 
 
@@ -20,7 +20,7 @@ def _runs() -> Iterator[ParameterSet]:
     """As in `test_matrix`: one read stands for its likes, one operation for all over the second scheme."""
     seen: set[tuple[int, str]] = set()
     for cell in CELLS:
-        alike = cell.operation in {LABEL, BY_SID, BY_ID} and cell.row not in {29, 30, 37}
+        alike = cell.operation in {LABEL, BY_SID, BY_ID, ANY} and cell.row not in {29, 30, 37}
         for scheme in cell.schemes:
             again = scheme != cell.schemes[0] and (cell.row, cell.variant) in seen
             marks = [pytest.mark.long] if cell.long or alike or again else []
