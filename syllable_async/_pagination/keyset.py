@@ -48,6 +48,7 @@ class PageReader:
         self._session_exists = session_exists
         self._query = query
         self._clock = clock
+        self._has_rows = False
         self.requests = 0
 
     async def read(self, span: Span) -> ListResponseSession:
@@ -69,27 +70,32 @@ class PageReader:
             # Of two doubtful answers the one that begins earlier: the other may be from a replica that is behind.
             if other.items and (not page.items or other.items[0].timestamp <= page.items[0].timestamp):
                 page = other
-        if missing := span.missing(page):
-            await self._believe_deletion(missing, page)
-            span.expect_nothing(page)
+        missing = span.missing(page)
+        await self._believe_deletion(missing)
+        if not page.items and not query.page and (missing or self._has_rows):
+            await self._believe_emptiness()
+        span.expect_nothing(page)
         return page
 
     async def _fetch(self, query: ListQuery, span: Span) -> ListResponseSession:
         page = await self._fetch_page(query)
         self.requests += 1
         span.check(page, self.requests)
+        self._has_rows = self._has_rows or bool(page.items)
         return page
 
-    async def _believe_deletion(self, missing: tuple[str, ...], page: ListResponseSession) -> None:
-        """Refuse a page that leaves sessions out, unless both the sessions and the list say that they are gone."""
+    async def _believe_deletion(self, missing: tuple[str, ...]) -> None:
+        """Refuse a page that leaves sessions out, unless they are gone."""
         for session_id in missing:
             if self._session_exists is None or await self._session_exists(session_id):
                 raise self._behind("the list leaves out sessions that it gave before and that were not deleted")
-        if not page.items:
-            everything = attrs.evolve(self._query, page=0, start_datetime=None, end_datetime=None)
-            self.requests += 1
-            if not (await self._fetch_page(everything)).items:
-                raise self._behind("the list is empty, though it gave sessions before")
+
+    async def _believe_emptiness(self) -> None:
+        """Refuse an empty page while the list as a whole, which gave sessions before, has none at any time."""
+        everything = attrs.evolve(self._query, page=0, start_datetime=None, end_datetime=None)
+        self.requests += 1
+        if not (await self._fetch_page(everything)).items:
+            raise self._behind("the list is empty, though it gave sessions before")
 
     def _behind(self, what: str) -> PaginationError:
         return PaginationError(

@@ -80,8 +80,8 @@ class KeysetStep:
         ids = frozenset(map(row_key, rows))
         if last >= context.end or self.is_last(page, ids, context):
             return None
-        if self.done_until is not None and last <= self.done_until:
-            return self._after_done_block(self.done_until, ids, context)
+        if self.done_until is not None and last <= self.done_until and start == self.done_until:
+            return self._after_done_block(self.done_until, ids)
         following = self._following(first, last)
         if (start is None or following > start) and not (ids <= self.previous_ids and last == self.last_timestamp):
             return KeysetStep(following, last, ids, page.total_count, self.done_until)
@@ -127,17 +127,12 @@ class KeysetStep:
             return None
         return self.previous_total - passed == page.total_count
 
-    def _after_done_block(self, until: datetime, ids: frozenset[str], context: KeysetContext) -> KeysetStep:
+    def _after_done_block(self, until: datetime, ids: frozenset[str]) -> KeysetStep:
         # Nothing but what is done, though start is as late as that: start is inclusive, and the next instant is next.
         # Asked twice, because with an exclusive start that would skip an instant.
-        if not self.is_second_try:
-            return attrs.evolve(self, is_second_try=True)
-        # A server that shows whole milliseconds or seconds goes on showing what is done until the unit is over.
-        units = [unit for unit in (TIMESTAMP_RESOLUTION, MILLISECOND, SECOND) if floor(until, unit) == until]
-        later = [until + unit for unit in units if self.start is None or until + unit > self.start]
-        if not later:
-            raise PaginationError("the server does not honour start_datetime", page=context.request_number)
-        return KeysetStep(later[0], until, ids, done_until=until)
+        if self.is_second_try:
+            return KeysetStep(until + TIMESTAMP_RESOLUTION, until, ids, done_until=until)
+        return attrs.evolve(self, is_second_try=True)
 
 
 @attrs.define

@@ -36,13 +36,25 @@ class Span:
         rows_left: about how many sessions lie behind those taken in; None before the first page.
     """
 
-    __slots__ = ("_floor", "_gone", "_largest_page", "_log", "_page_start", "end", "rows", "rows_left", "step")
+    __slots__ = (
+        "_floor",
+        "_gone",
+        "_largest_page",
+        "_log",
+        "_page_start",
+        "_time_per_row",
+        "end",
+        "rows",
+        "rows_left",
+        "step",
+    )
 
     def __init__(self, cursor: CursorSpan, end: datetime) -> None:
         self.end = end
         self.rows: deque[Session] = deque()
         self.rows_left: float | None = None
         self._largest_page = 1
+        self._time_per_row = TIMESTAMP_RESOLUTION
         self._log = IdLog(cursor.known)
         self._gone = set[str]() if cursor.is_checked else set(cursor.known.ids)
         self._floor = cursor.floor or MIN_INSTANT
@@ -175,26 +187,31 @@ class Span:
         items = page.items
         if self.step is None or not items:
             self.rows_left = 0
-        elif page.total_count is not None:
+            return
+        first, last = items[0].timestamp, items[-1].timestamp
+        self._time_per_row = max(last - first, TIMESTAMP_RESOLUTION) / len(items)
+        if page.total_count is not None:
             self.rows_left = max(0, page.total_count - step.offset - len(items))
         else:
-            first, last = items[0].timestamp, items[-1].timestamp
-            self.rows_left = len(items) * ((self.end - last) / max(last - first, TIMESTAMP_RESOLUTION))
+            self.rows_left = (self.end - last) / max(self._time_per_row, TIMESTAMP_RESOLUTION)
 
     def split(self) -> Span | None:
-        """Cut it at a whole second halfway to its end, and give the right half; None where it is not worth it.
+        """Cut it at a whole second halfway through what is left, and give the right half; None: it is not worth it.
 
         Whole seconds, because a server may show or filter coarser than it stores: then a finer cut leaves sessions in
-        neither half.
+        neither half. Halfway by the clock, or sooner if the rows that are left would end sooner at the pace of the last
+        page: a walk up to now may have its sessions far back.
         """
         position = self._position()
         if position is None or not self.rows_left or self.rows_left < 2 * self._largest_page:
             return None
-        middle = floor(position + (self.end - position) / 2, SECOND)
+        left = self.end - position
+        left = min(self._time_per_row, left / self.rows_left) * self.rows_left
+        middle = floor(position + left / 2, SECOND)
         if middle <= position + LOOK_BACK or middle >= self.end:
             return None
         right = Span(CursorSpan(floor=middle, since=middle, end=self.end), self.end)
-        right._largest_page = self._largest_page
+        right._largest_page, right._time_per_row = self._largest_page, self._time_per_row
         self.end, self.rows_left = middle, self.rows_left / 2
         right.rows_left = self.rows_left
         return right
