@@ -240,7 +240,9 @@ class SnapshotIterator(ResumableIterator[Session]):
             raise failures[0]
 
     def _accept_page(self, span: Span, page: ListResponseSession) -> None:
-        context = KeysetContext(span.end, self._pages.requests, self._totals_trusted)
+        # The first page of a span is not checked by any session, and so its total ends nothing.
+        is_trusted = self._totals_trusted and span.knows_any(page)
+        context = KeysetContext(span.end, self._pages.requests, is_trusted)
         trusted = span.confirms_total(page)
         span.accept(page, context, self._keep_from, self._known)
         if trusted is not None:

@@ -111,13 +111,17 @@ class Span:
                 raise PaginationError("the server does not honour order_by=timestamp", page=request_number)
             before = row.timestamp
 
+    def knows_any(self, page: ListResponseSession) -> bool:
+        """Whether an answer holds a session that was given."""
+        return any(row_key(row) in self._log for row in page.items)
+
     def is_doubtful(self, page: ListResponseSession) -> bool:
         """Whether an answer leaves out all that it should hold of what was given; or is empty where nothing tells."""
         step = self.step
         if isinstance(step, TieStep) and step.page:
             # Only the end of the block has no rows to check it by.
             return not page.items and page.total_count != len(step.ids)
-        if any(row_key(row) in self._log for row in page.items):
+        if self.knows_any(page):
             return False
         return not page.items or bool(self._expected_on(page))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.fault_matrix import arguments, bodies, connections, lifecycle, redirects, statuses
+from tests.fault_matrix import arguments, bodies, connections, lifecycle, redirects, statuses, walks
 from tests.fault_matrix.cell import Cell
 from tests.fault_server.tls import BAD_CERTIFICATES
 
@@ -13,4 +13,5 @@ CELLS: tuple[Cell, ...] = (
     *redirects.cells(),
     *arguments.cells(),
     *lifecycle.cells(),
+    *walks.cells(),
 )
