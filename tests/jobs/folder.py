@@ -5,6 +5,7 @@ from __future__ import annotations
 # mypy: disable-error-code="import-untyped"
 # pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false, reportUnknownVariableType=false
 # pyright: reportUnknownArgumentType=false
+import stat
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,11 @@ def listed(server: FakeSyllable, day: date | None = None) -> list[str]:
     """The ids that the fake lists, sorted; with `day` those of that UTC day."""
     found = [name for name in server.listed if day is None or server.session(name)["timestamp"][:10] == str(day)]
     return sorted(found)
+
+
+def modes(folder: Path) -> set[int]:
+    """The modes of all files and folders in it."""
+    return {stat.S_IMODE(path.stat().st_mode) for path in folder.rglob("*")}
 
 
 def hidden(folder: Path) -> list[str]:

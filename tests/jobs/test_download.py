@@ -4,19 +4,26 @@ from __future__ import annotations
 
 import errno
 import json
-import stat
+from collections.abc import AsyncIterator
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+import pytest_asyncio
 
 from syllable_async import AsyncSyllableClient, AuthenticationError, RetryPolicy, SavedRecording, jobs
 from syllable_async.jobs import JobProgress, TargetError
 from syllable_async.testing import FakeSyllable, faults
-from tests.jobs.folder import hidden, listed
+from tests.jobs.folder import hidden, listed, modes
 
 SPAN: Any = {"since": date(2026, 1, 5), "until": date(2026, 1, 7)}
+
+
+@pytest_asyncio.fixture
+async def server() -> AsyncIterator[FakeSyllable]:
+    async with FakeSyllable(sessions=14) as running:
+        yield running
 
 
 def expected(server: FakeSyllable) -> dict[str, bytes]:
@@ -41,8 +48,7 @@ async def test_recordings_stand_by_day_and_are_skipped_the_next_time(
     assert saved(tmp_path) == expected(server)
     assert (first.sessions, first.recordings, first.complete) == (len(listed(server)), len(expected(server)), True)
     assert told[-1].bytes == sum(map(len, expected(server).values()))
-    assert {stat.S_IMODE(path.stat().st_mode) for path in tmp_path.rglob("*.wav")} == {0o600}
-    assert {stat.S_IMODE(path.stat().st_mode) for path in tmp_path.rglob("*") if path.is_dir()} == {0o700}
+    assert modes(tmp_path) == {0o600, 0o700}
     streams = len([call for call in server.requests if call.path.endswith("stream")])
     second = await jobs.download(client, **SPAN, to=tmp_path)
     assert (second.saved, second.skipped) == (0, first.saved)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import io
 import json
-import stat
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ from syllable_async import AsyncSyllableClient, jobs
 from syllable_async.jobs import JobProgress, TargetError, _follow
 from syllable_async.jobs._storage import LocalFolder
 from syllable_async.testing import FakeSyllable
-from tests.jobs.folder import hidden, listed
+from tests.jobs.folder import hidden, listed, modes
 
 SINCE = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -28,7 +27,11 @@ def _no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def followed(folder: Path) -> list[str]:
     """The ids of all files, in the files' order."""
-    return [json.loads(line)["session_id"] for path in sorted(folder.glob("*.ndjson")) for line in path.open()]
+    return [
+        json.loads(line)["session_id"]
+        for path in sorted(folder.glob("*.ndjson"))
+        for line in path.read_text().splitlines()
+    ]
 
 
 async def test_once_gives_what_is_there_and_then_what_is_new(
@@ -43,7 +46,7 @@ async def test_once_gives_what_is_there_and_then_what_is_new(
     assert sorted(followed(tmp_path)) == listed(server)
     assert second.sessions == len(added)
     assert (await jobs.follow(client, to=tmp_path, once=True)).files == 0
-    assert {stat.S_IMODE(path.stat().st_mode) for path in tmp_path.iterdir()} == {0o600}
+    assert modes(tmp_path) == {0o600}
 
 
 async def test_without_since_it_begins_with_the_first_run(

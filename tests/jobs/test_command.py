@@ -1,0 +1,237 @@
+"""The command line: what it says, how it ends, and what it leaves."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any, Protocol
+
+import pytest
+
+from syllable_async.__main__ import main
+from syllable_async.jobs import JobProgress, _command
+from syllable_async.jobs._progress import in_words
+from syllable_async.testing import FakeSyllable, faults
+from tests.jobs.folder import hidden, ids, listed
+
+KEY, URL = "SYLLABLESDK_API_KEY_HEADER", "SYLLABLE_BASE_URL"
+WEEK = ("--since", "2026-01-05", "--until", "2026-01-12")
+
+
+@pytest.fixture(scope="module")
+def api() -> Iterator[FakeSyllable]:
+    """One for all: what a test asks of it changes nothing."""
+    with FakeSyllable(sessions=40) as running:
+        yield running
+
+
+def start(*words: str, api: FakeSyllable | None, code: str = "", **options: Any) -> subprocess.Popen[str]:
+    environment = {name: value for name, value in os.environ.items() if name not in {KEY, URL}}
+    if api is not None:
+        environment |= {KEY: api.api_key, URL: api.url}
+    command = [sys.executable, "-c", code] if code else [sys.executable, "-m", "syllable_async"]
+    pipes: Any = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, "env": environment}
+    return subprocess.Popen([*command, *words], **pipes, **options)
+
+
+class Run(Protocol):
+    """Runs the command line in this process: exit status, stdout and stderr."""
+
+    def __call__(self, *words: str, api: FakeSyllable | None) -> tuple[int, str, str]: ...
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Run:
+    monkeypatch.chdir(tmp_path)
+
+    def call(*words: str, api: FakeSyllable | None) -> tuple[int, str, str]:
+        for name, value in ((KEY, api and api.api_key), (URL, api and api.url)):
+            monkeypatch.setenv(name, value) if value else monkeypatch.delenv(name, raising=False)
+        try:
+            status = main(words)
+        except SystemExit as ended:
+            status = int(str(ended.code))
+        return status, *capsys.readouterr()
+
+    return call
+
+
+def test_export_fills_a_folder_and_ends_with_a_line_for_the_audit(run: Run, api: FakeSyllable, tmp_path: Path) -> None:
+    status, out, errors = run("export", "--to", str(tmp_path), *WEEK, api=api)
+    assert (status, out) == (0, "")
+    assert ids(tmp_path) == listed(api)
+    rows = len(listed(api))
+    assert errors == f"export: origin {api.url}, span 2026-01-05/2026-01-12, {rows} rows, 7 files, exit 0\n"
+
+
+def test_a_span_within_days_is_rounded_outward_and_said(run: Run, api: FakeSyllable, tmp_path: Path) -> None:
+    span = ("--since", "2026-01-05T13:00+00:00", "--until", "2026-01-06T01:00+00:00")
+    status, _, errors = run("export", "--to", str(tmp_path), *span, api=api)
+    assert status == 0
+    assert "files hold whole UTC days: the span is 2026-01-05/2026-01-07" in errors
+    assert ids(tmp_path) == [*listed(api, date(2026, 1, 5)), *listed(api, date(2026, 1, 6))]
+
+
+WRONG: dict[str, tuple[tuple[str, ...], str]] = {
+    "neither": (("export", "--to", "out"), "give --last DAYS or --since DATE, one of them"),
+    "both": (("export", "--to", "out", "--last", "3", "--since", "2026-01-05"), "one of them"),
+    "until": (("export", "--to", "out", "--last", "3", "--until", "2026-01-05"), "--until goes with --since"),
+    "last 0": (("export", "--to", "out", "--last", "0"), "a number of days from 1 on, not 0"),
+    "reversed": (("export", "--to", "out", "--since", "2026-01-12", "--until", "2026-01-05"), "is not before"),
+    "future": (("export", "--to", "out", "--since", "2999-01-01"), "lies in the future"),
+    "no date": (("download", "--to", "out", "--since", "2026-02-30"), "2026-02-30 is no date"),
+    "no zone": (("download", "--to", "out", "--since", "2026-02-03T10:00"), "has no time zone"),
+    "parallel 0": (("export", "--to", "out", *WEEK, "--parallel", "0"), "--parallel: 0 is no whole number from 1 on"),
+    "rate 0": (("export", "--to", "out", *WEEK, "--rate", "0"), "--rate: 0 is no number of requests a second"),
+    "settle": (("export", "--to", "out", *WEEK, "--settle", "6x"), "6x is no duration"),
+    "with": (("export", "--to", "out", *WEEK, "--with", "summary,sumary"), "sumary is unknown"),
+    "search": (("export", "--to", "out", *WEEK, "--search", "agent_name"), "agent_name is not FIELD=VALUE"),
+    "options": (("export", "--to", "out", *WEEK, "--storage-options", "[1"), "it is no JSON object"),
+    "address": (("export", "--to", "nonsense://x", *WEEK), "nonsense://x cannot be used"),
+    "no folder": (("export", "--to", __file__, *WEEK), "is no folder"),
+    "object": (("download", "--to", "s3://x/y", *WEEK), "is no folder of this machine"),
+    "field": (("export", "--to", "out", *WEEK, "--search", "agent_nam=x"), "HTTP 422"),
+    "no target": (("export", *WEEK), "arguments are required: --to"),
+}
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_wrong_use_is_told_in_one_line(run: Run, api: FakeSyllable, tmp_path: Path, case: str) -> None:
+    words, problem = WRONG[case]
+    status, _, errors = run(*words, api=api)
+    assert status == 2
+    assert problem in errors
+    assert errors.count("\n") == 1
+    assert ids(tmp_path / "out") == []
+
+
+def test_no_key_a_refused_key_and_a_missing_extra_are_told_in_one_line(
+    run: Run, api: FakeSyllable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = ("export", "--to", str(tmp_path / "out"), *WEEK)
+    status, _, errors = run(*words, api=None)
+    assert (status, errors.count("\n")) == (2, 1)
+    assert KEY in errors
+    with FakeSyllable(sessions=0, api_key="x", seed=7) as stranger:
+        stranger.api_key = "another"
+        status, _, errors = run(*words, api=stranger)
+    assert (status, errors.count("\n")) == (2, 1)
+    assert "the API refuses the key: HTTP 401" in errors
+    monkeypatch.setattr(_command, "find_spec", lambda name: None if name in {"pyarrow", "fsspec"} else name)
+    status, _, errors = run(*words, api=api)
+    assert (status, errors.count("\n")) == (2, 1)
+    assert "pip install 'syllable-async[jobs]'" in errors
+
+
+def test_demo_data_do_not_mix_with_real_ones(run: Run, api: FakeSyllable, tmp_path: Path) -> None:
+    demo = ("export", "--to", str(tmp_path), "--since", "2026-01-05", "--until", "2026-01-06", "--demo")
+    assert run(*demo, api=None)[0] == run(*demo, api=None)[0] == 0
+    before = ids(tmp_path)
+    status, _, errors = run(*demo[:-1], api=api)
+    assert status == 2
+    assert "is of demo, not of" in errors
+    assert ids(tmp_path) == before != []
+
+
+def test_what_failed_is_listed_and_the_status_is_1(run: Run, tmp_path: Path) -> None:
+    with FakeSyllable(sessions=10) as api:
+        api.faults.add("sessions.get_full_summary", faults.status(403))
+        status, _, errors = run("export", "--to", str(tmp_path), *WEEK, "--with", "summary", api=api)
+    assert status == 1
+    assert "2026-01-05: 1 could not be read, see _problems/2026-01-05.jsonl" in errors
+    assert errors.endswith("exit 1\n")
+
+
+def test_download_and_follow(run: Run, api: FakeSyllable, tmp_path: Path) -> None:
+    status, _, errors = run(
+        "download", "--to", str(tmp_path), "--since", "2026-01-05", "--until", "2026-01-06", api=api
+    )
+    assert status == 0
+    assert re.search(r"\d+ saved, 0 there already", errors)
+    assert list((tmp_path / "recordings" / "2026-01-05").glob("*-1of*.wav"))
+    status, out, errors = run("follow", "--since", "2026-01-05", "--once", "--state", str(tmp_path / "s"), api=api)
+    assert (status, out.count("\n")) == (0, len(listed(api)))
+    assert "stdout is best effort" in errors
+    assert run("follow", "--since", "2026-01-05", "--once", "--state", str(tmp_path / "s"), api=api)[1] == ""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_a_run_within_a_second_and_leaves_nothing_half(number: signal.Signals, tmp_path: Path) -> None:
+    with FakeSyllable(sessions=40) as api:
+        api.faults.add("sessions.get_full_summary", faults.delay(30.0, times=None))
+        with start("export", "--to", str(tmp_path), *WEEK, "--with", "summary", api=api) as running:
+            while not hidden(tmp_path):
+                time.sleep(0.01)
+            running.send_signal(number)
+            began = time.monotonic()
+            _, errors = running.communicate(timeout=30)
+        took = time.monotonic() - began
+    assert running.returncode == 128 + number
+    assert "the same command goes on" in errors
+    assert errors.endswith(f"exit {128 + number}\n")
+    assert errors.count("\n") == 2
+    assert hidden(tmp_path) == []
+    assert took < 10  # a run that is not ended waits for 30 s
+
+
+def test_a_thread_that_does_not_end_is_ended_with_the_process(tmp_path: Path) -> None:
+    code = (
+        "import sys, time; from syllable_async.jobs import _schema; from syllable_async.__main__ import main;"
+        "_schema.DayWriter.close = lambda *_: time.sleep(30); sys.exit(main())"
+    )
+    words = ("export", "--to", str(tmp_path), "--since", "2026-01-05", "--until", "2026-01-06")
+    with FakeSyllable(sessions=5) as api, start(*words, api=api, code=code) as running:
+        while not hidden(tmp_path):
+            time.sleep(0.01)
+        time.sleep(0.3)
+        running.terminate()
+        _, errors = running.communicate(timeout=20)
+    assert running.returncode == 143
+    assert "the same command goes on" in errors
+    assert hidden(tmp_path) == []
+
+
+def test_a_full_disk_is_told_in_a_line(
+    run: Run, api: FakeSyllable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("syllable_async.jobs._schema.DayWriter.close", full)
+    status, _, errors = run("export", "--to", str(tmp_path), *WEEK, api=api)
+    assert status == 1
+    assert "No space left on device" in errors
+    assert errors.count("\n") == 2
+    assert hidden(tmp_path) == []
+
+
+def test_help_shows_examples_and_needs_no_extra(capsys: pytest.CaptureFixture[str]) -> None:
+    for command in ("export", "download", "follow"):
+        with pytest.raises(SystemExit) as ended:
+            main((command, "--help"))
+        assert ended.value.code == 0
+        shown = capsys.readouterr().out
+        assert "examples:" in shown
+        assert "--to" in shown
+    assert main(()) == 2
+
+
+def test_progress_in_words() -> None:
+    now = JobProgress(day=date(2026, 1, 5), days_done=3, days=7, sessions=12345)
+    assert in_words("export", now) == "export: 3/7 days, 12,345 sessions"
+    now = JobProgress(sessions=2, recordings=3, bytes=1_500_000)
+    assert in_words("download", now) == "download: 2 sessions, 3 recordings, 1.5 MB"
+
+
+def test_last_means_today_and_the_days_before(run: Run, api: FakeSyllable, tmp_path: Path) -> None:
+    assert run("export", "--to", str(tmp_path), "--last", "2", api=api)[0] == 0
+    names = sorted(path.name for path in tmp_path.iterdir())
+    assert len(names) == 2
+    assert names[-1] >= f"sessions-{datetime.now(UTC).date()}"[:18]
