@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import attrs
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from ._schema import DayWriter
 
 T = TypeVar("T")
+Work = Callable[[], Awaitable[None]]
 With = Literal["summary", "transcript", "latency", "timeline"]
 WITH: tuple[With, ...] = ("summary", "transcript", "latency", "timeline")
 CHUNK = 1_000
@@ -238,7 +240,7 @@ class Export:
         """Read sessions, and have each chunk written while the next is read."""
         async with _one_at_a_time() as start:
             while chunk := await walk.read(CHUNK):
-                await start(self._put(day, chunk))
+                await start(partial(self._put, day, chunk))
 
     async def _put(self, day: DayInWork, sessions: Sequence[Session]) -> None:
         nothing = dict[str, object]()
@@ -311,29 +313,25 @@ class DayInWork:
     problems: list[Problem]
 
 
-async def _all(calls: Sequence[Awaitable[T]]) -> list[T]:
+async def _all(calls: Sequence[Coroutine[Any, Any, T]]) -> list[T]:
     """The results of all; the first that fails ends the others."""
     try:
         async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(_call(call)) for call in calls]
+            tasks = [group.create_task(call) for call in calls]
     except BaseExceptionGroup as errors:
         raise errors.exceptions[0] from None
     return [task.result() for task in tasks]
 
 
-async def _call(call: Awaitable[T]) -> T:
-    return await call
-
-
 @asynccontextmanager
-async def _one_at_a_time() -> AsyncGenerator[Callable[[Awaitable[None]], Awaitable[None]]]:
+async def _one_at_a_time() -> AsyncGenerator[Callable[[Work], Awaitable[None]]]:
     """A function that starts work as soon as the work before it has ended; at the end nothing of it runs any more."""
     running: list[asyncio.Future[None]] = []
 
-    async def start(work: Awaitable[None]) -> None:
+    async def start(work: Work) -> None:
         if running:
             await running.pop()
-        running.append(asyncio.ensure_future(work))
+        running.append(asyncio.ensure_future(work()))
 
     try:
         yield start
