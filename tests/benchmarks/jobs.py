@@ -10,7 +10,7 @@ from typing import Any
 
 import attrs
 
-from tests.benchmarks import fake
+from tests.benchmarks import exports, fake
 from tests.benchmarks.harness import Crew, Goal, Sample, Work, in_turn
 from tests.benchmarks.server import KEY, LARGEST, MIB, ROWS
 
@@ -88,6 +88,22 @@ def imports() -> Job:
     return Job(title="import and first client", works=works, goals=goals, generations=1, rounds=15, turns=turns)
 
 
+def export_of_a_day(count: int = exports.SESSIONS) -> Job:
+    turns = {name: lambda name=name: exports.measure(name, count) for name in exports.CONTESTANTS}
+    return Job(
+        title=f"export of a day of {count:,} sessions at 25 ms a page (bare: the walk)",
+        works={name: Work("export") for name in turns},
+        goals=[
+            Goal("ours", "bare", "wall", at_most=1.15),
+            Goal("vendor", "ours", "cpu", at_least=4),
+            Goal("ours", 300 * MIB, "peak", at_most=1),
+        ],
+        generations=1,
+        rounds=3,
+        turns=turns,
+    )
+
+
 def everything() -> list[Job]:
     """The rows of the table."""
     one, many = {"tasks": 1}, {"tasks": 100}
@@ -147,6 +163,7 @@ def everything() -> list[Job]:
             rounds=1,
             cold=True,
         ),
+        export_of_a_day(),
         Job(
             title="the fake: list calls of 25 cold sessions",
             works={"fake": Work("serve")},
