@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from types import TracebackType
 from typing import Any, Protocol, Self
@@ -119,10 +119,7 @@ class PatientWalk:
 
 
 async def api_now(client: AsyncSyllableClient, now: Callable[[], datetime]) -> datetime:
-    """The time of day by the earlier of two clocks, ours and the API's, which a clock of ours that is fast cannot move.
-
-    The API's `Date` is cut to the second, so a clock of ours that is right is the earlier one.
-    """
+    """The time of day by the earlier of two clocks, ours and the API's: one of ours that is fast makes no day final."""
     response = await client.request("GET", LIST, query={"limit": 1})
     try:
         theirs = parsedate_to_datetime(response.headers.get("date", ""))
@@ -130,4 +127,4 @@ async def api_now(client: AsyncSyllableClient, now: Callable[[], datetime]) -> d
         return now()
     if theirs.tzinfo is None:
         theirs = theirs.replace(tzinfo=UTC)
-    return min(now(), theirs + timedelta(seconds=1))
+    return min(now(), theirs)

@@ -27,12 +27,12 @@ from syllable_async import AsyncSyllableClient, ListResponseSession, Session
 from syllable_async._pagination import ListQuery, Pager
 from syllable_async._timing import Clock
 from syllable_async.jobs import _export
-from syllable_async.jobs._day_file import DayFiles, Record
+from syllable_async.jobs._day_file import KEY, DayFiles, Record
 from syllable_async.jobs._days import Span, bounds
 from syllable_async.jobs._patience import Patience
 from syllable_async.jobs._storage import LocalFolder, Part
 from syllable_async.jobs._walk import Filters
-from tests.jobs.folder import hidden, record
+from tests.jobs.folder import hidden
 
 BEGIN = datetime(2026, 1, 5, tzinfo=UTC)
 SPAN = Span(date(2026, 1, 5), date(2026, 1, 8))
@@ -50,6 +50,8 @@ class Api:
         self.calls: dict[str, tuple[datetime, datetime]] = {}
         """Begin, and when it is listed."""
         self.deleted: set[str] = set()
+        self.over = False
+        """The last run has begun: nobody is told any more that there is nothing."""
 
     def add(self, count: int, since: datetime) -> None:
         """Calls that begin between then and now, and are listed at once or hours later."""
@@ -76,7 +78,7 @@ class Api:
         async def fetch(query: ListQuery) -> ListResponseSession:
             await self.wait()
             start, end = query.time_bounds()
-            rows = [] if empty else self.listed()
+            rows = [] if empty and not self.over else self.listed()
             rows = [row for row in rows if (start or BEGIN) <= row.timestamp and (end is None or row.timestamp < end)]
             size, page = query.limit or 7, query.page or 0
             total = len(rows)
@@ -211,6 +213,7 @@ class Story:
     async def _end(self) -> None:
         """Days later, while older runs may still be under way, one last run."""
         self.api.now = bounds(SPAN.until)[1] + timedelta(days=self.rng.randrange(1, 4))
+        self.api.over = True
         await self._start(Run(self.rng, last=True))
         ended = await asyncio.gather(*self.started, return_exceptions=True)
         wrong = [error for error in ended if isinstance(error, Exception) and not isinstance(error, OSError)]
@@ -224,23 +227,27 @@ class Story:
         if hidden(self.folder):
             self.problems.append(f"left behind {hidden(self.folder)}")
 
+    def _read(self, day: date) -> tuple[list[str], Record] | None:
+        """A day's ids, and what their file says about itself; of one file, which may be replaced meanwhile."""
+        try:
+            data = (self.folder / f"sessions-{day}.parquet").read_bytes()
+        except FileNotFoundError:
+            return None
+        file = pq.ParquetFile(pa.BufferReader(data))
+        return file.read(columns=["session_id"])[0].to_pylist(), Record.from_json(file.metadata.metadata[KEY])
+
     def _ids(self, day: date) -> list[str]:
-        path = self.folder / f"sessions-{day}.parquet"
-        if not path.exists():
-            return []
-        return cast("list[str]", pq.read_table(path, columns=["session_id"])[0].to_pylist())
+        found = self._read(day)
+        return [] if found is None else found[0]
 
     def _check_files(self) -> None:
         """No file is half, and a final one holds all that is listed of its day."""
         for day in SPAN.days():
             try:
-                found = set(self._ids(day))
-            except (pa.ArrowException, OSError) as error:
+                held = self._read(day)
+            except (pa.ArrowException, OSError, ValueError) as error:
                 self.problems.append(f"{day} is half: {error}")
                 continue
-            if not (self.folder / f"sessions-{day}.parquet").exists():
-                continue
-            held = record(self.folder, day)
             listed = {str(row.session_id) for row in self.api.listed() if row.timestamp.date() == day}
-            if held.is_final(SETTLE) and not listed <= found:
-                self.problems.append(f"{day} is final and lacks {sorted(listed - found)}")
+            if held is not None and held[1].is_final(SETTLE) and not listed <= set(held[0]):
+                self.problems.append(f"{day} is final and lacks {sorted(listed - set(held[0]))}")
