@@ -24,6 +24,7 @@ from syllable_async import (
     SessionProperties,
 )
 from syllable_async._endpoints import session_labels, sessions
+from syllable_async._pagination.cursor import CursorSpan
 
 PUBLIC = {name: getattr(syllable_async, name) for name in syllable_async.__all__}
 NAMED = {name: thing for name, thing in PUBLIC.items() if inspect.isclass(thing) or inspect.isfunction(thing)}

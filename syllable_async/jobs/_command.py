@@ -236,7 +236,7 @@ class Command:
         """The exit status."""
         missing = [package for package in EXTRA.get(self.name, ()) if find_spec(package) is None]
         if missing:
-            return self.fail(2, f"{' and '.join(missing)} missing: pip install \"syllable-async[jobs]\"")
+            return self.fail(2, f'{" and ".join(missing)} missing: pip install "syllable-async[jobs]"')
         try:
             span = {} if self.name == "follow" else self._span()
             async with self._client() as client:
