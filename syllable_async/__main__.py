@@ -2,7 +2,7 @@
 
 import sys
 
-from .jobs import main
+from .jobs import main as main
 
 if __name__ == "__main__":
     sys.exit(main())

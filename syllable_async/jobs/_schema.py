@@ -82,8 +82,16 @@ def to_batch(rows: Sequence[Row]) -> tuple[Any, list[tuple[Row, str]]]:
 def _columns(rows: Sequence[Row]) -> Any:
     names = [field.name for field in schema() if field.name not in PARTS]
     arrays = [pa.array([getattr(session, name) for session, _ in rows], schema().field(name).type) for name in names]
-    arrays += [pa.array([parts.get(name) for _, parts in rows], schema().field(name).type) for name in PARTS]
+    arrays += [_part_column(name, rows) for name in PARTS]
     return pa.RecordBatch.from_arrays(arrays, schema=schema())
+
+
+def _part_column(name: str, rows: Sequence[Row]) -> Any:
+    kind = schema().field(name).type
+    # Most often nobody has asked for it, and a column of nulls costs nothing.
+    if not any(name in parts for _, parts in rows):
+        return pa.nulls(len(rows), kind)
+    return pa.array([parts.get(name) for _, parts in rows], kind)
 
 
 class DayWriter:

@@ -119,4 +119,4 @@ if __name__ == "__main__":
     if sys.argv[1] == "serve":
         serve(int(sys.argv[2]))
     else:
-        contend(*sys.argv[1:4], count=int(sys.argv[4]), folder=Path(sys.argv[5]))
+        contend(sys.argv[1], sys.argv[2], sys.argv[3], int(sys.argv[4]), Path(sys.argv[5]))

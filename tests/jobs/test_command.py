@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any, Protocol
+from unittest.mock import Mock
 
 import pytest
 
@@ -58,7 +59,8 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp
             status = main(words)
         except SystemExit as ended:
             status = int(str(ended.code))
-        return status, *capsys.readouterr()
+        said = capsys.readouterr()
+        return status, said.out, said.err
 
     return call
 
@@ -124,7 +126,7 @@ def test_no_key_a_refused_key_and_a_missing_extra_are_told_in_one_line(
         status, _, errors = run(*words, api=stranger)
     assert (status, errors.count("\n")) == (2, 1)
     assert "the API refuses the key: HTTP 401" in errors
-    monkeypatch.setattr(_command, "find_spec", lambda name: None if name in {"pyarrow", "fsspec"} else name)
+    monkeypatch.setattr(_command, "find_spec", Mock(return_value=None))
     status, _, errors = run(*words, api=api)
     assert (status, errors.count("\n")) == (2, 1)
     assert "pip install 'syllable-async[jobs]'" in errors

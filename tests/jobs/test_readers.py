@@ -38,7 +38,8 @@ async def test_duckdb_pandas_and_polars_read_the_folder(
     await jobs.export(client, since=date(2026, 1, 5), until=date(2026, 1, 6), to=tmp_path, with_=["summary"])
     await jobs.export(client, since=date(2026, 1, 4), until=date(2026, 1, 7), to=tmp_path)
     wanted = listed(server)
-    duck = duckdb.sql(f"SELECT session_id, summary.rating, timestamp FROM '{tmp_path}/*.parquet'").fetchall()
+    query: Any = duckdb.sql(f"SELECT session_id, summary.rating, timestamp FROM '{tmp_path}/*.parquet'")
+    duck = query.fetchall()
     assert sorted(row[0] for row in duck) == wanted
     assert sum(row[1] is not None for row in duck) > 10
     frame = pd.read_parquet(tmp_path)

@@ -6,6 +6,7 @@ import os
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
@@ -17,7 +18,7 @@ from tests.jobs.schedules import RunExport, Story, naive, ours
 def _small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Chunks of few sessions, and no waiting for the disk."""
     monkeypatch.setattr(_export, "CHUNK", 7)
-    monkeypatch.setattr(os, "fsync", lambda _: None)
+    monkeypatch.setattr(os, "fsync", Mock())
 
 
 async def tell(seeds: range, folder: Path, export: RunExport) -> tuple[dict[int, list[str]], Counter[str]]:
