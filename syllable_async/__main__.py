@@ -2,7 +2,9 @@
 
 import sys
 
-from .jobs import main as main
+from .jobs import main
+
+__all__ = ["main"]
 
 if __name__ == "__main__":
     sys.exit(main())
