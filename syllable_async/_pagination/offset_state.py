@@ -85,9 +85,10 @@ class OffsetState(Generic[T]):
     @property
     def expected_end(self) -> int | None:
         """The first page that the totals say is not there."""
+        ends = [] if self._pages is None else [self._pages]
         if self._total is not None and self.largest_page:
-            return -(-self._total // self.largest_page)
-        return self._pages
+            ends.append(-(-self._total // self.largest_page))
+        return min(ends, default=None)
 
     def accept_page(self, page: Page[T, Any], *, early: bool = False) -> tuple[T, ...]:
         """Take the next page in; return its rows that were not there yet. A refused page changes nothing.

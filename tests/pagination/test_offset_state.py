@@ -30,6 +30,8 @@ def test_totals_tell_the_expected_end() -> None:
     assert (walk.next_page, walk.largest_page, walk.expected_end, walk.ended) == (0, 0, None, False)
     assert walk.accept_page(numbered(0, 1, total=5, pages=9)) == (0, 1)
     assert (walk.next_page, walk.largest_page, walk.expected_end, walk.ended) == (1, 2, 3, False)
+    assert walk.accept_page(numbered(2, 3, total=5, pages=2)) == (2, 3)
+    assert walk.expected_end == 2  # whichever is sooner: it only limits what is asked for ahead
     walk = state(4)
     walk.accept_page(numbered(8, 9, pages=6))
     assert (walk.next_page, walk.expected_end) == (5, 6)
