@@ -33,7 +33,7 @@ class OffsetWalk:
         max_rows: int | None = None,
         prefetch: int = 0,
     ) -> None:
-        self.state = state
+        self.state: OffsetState[Any] = state
         self._fetch = fetch
         self._clock = clock
         self._pages_wanted = max_pages

@@ -56,14 +56,14 @@ class OffsetState(Generic[T]):
     """What a plain walk knows of the pages that it has seen."""
 
     def __init__(self, first: int, identity: Identity[T], limit: int | None = None, advice: str = "") -> None:
-        self.next_page = first
+        self.next_page: int = first
         """The next page."""
-        self.largest_page = 0
+        self.largest_page: int = 0
         """Rows of a full page: the most that one had, so where `limit` is clamped, the server's page size."""
-        self.ended = False
-        self.second_look = False
+        self.ended: bool = False
+        self.second_look: bool = False
         """Whether the next page came already and is in doubt: it is to be asked for again, a moment later."""
-        self.drifts = 0
+        self.drifts: int = 0
         """How often the list was seen to move: pages that were asked for before that do not fit those after."""
         self._first = first
         self._identity = identity
