@@ -48,7 +48,7 @@ class Cursor:
     """The end of the snapshot; None where it is not pinned, or was reached: then a walk goes on up to its own end."""
     kept_from: datetime | None = None
     """All ids from there on are kept; None: from the beginning."""
-    spans: tuple[CursorSpan, ...] = ()
+    spans: tuple[CursorSpan, ...] = (CursorSpan(),)
     """What is left, oldest first: several spans where the walk was parallel."""
     known: KnownIds = _NONE
     """Other sessions that were yielded and can come again."""
@@ -63,6 +63,9 @@ class Cursor:
         lost. No session comes twice.
         """
         return attrs.evolve(self, spans=tuple(attrs.evolve(span, is_checked=False) for span in self.spans))
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return type(self).from_json, (self.to_json(),)
 
     def to_json(self) -> str:
         """The cursor as one line of JSON."""
@@ -196,16 +199,15 @@ def _span(value: object) -> CursorSpan:
 def _check_order(spans: tuple[CursorSpan, ...], end: datetime | None) -> None:
     """Spans lie one after the other, and before the end."""
     reached = MIN_INSTANT
-    for span in spans:
-        begin = span.floor or MIN_INSTANT
-        if (span.end is None) != (end is None) or begin < reached:
-            raise _damaged("spans")
-        if span.end is not None and end is not None:
-            if max(begin, span.since or MIN_INSTANT) > span.end or span.end > end:
-                raise ValueError("the cursor's end is before its start")
-            reached = span.end
-    if not spans or (end is None and len(spans) > 1):
+    if not spans or (end is None and (len(spans) > 1 or spans[0].end is not None)):
         raise _damaged("spans")
+    for span in spans:
+        begin, limit = span.floor or MIN_INSTANT, span.end or end or MAX_INSTANT
+        if begin < reached:
+            raise _damaged("spans")
+        if max(begin, span.since or MIN_INSTANT) > limit or (end is not None and limit > end):
+            raise ValueError("the cursor's end is before its start")
+        reached = limit
 
 
 def _first_version(fields: _Fields) -> CursorSpan:

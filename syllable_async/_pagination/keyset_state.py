@@ -193,10 +193,12 @@ class TieStep:
         return self
 
     def _after(self, page: ListResponseSession, here: set[str], *, passed: bool) -> KeysetStep | None:
-        if not passed and not self.more_follows:
+        more_counted = page.total_count is not None and page.total_count > len(self.previous_pass or ())
+        if not passed and not self.more_follows and not more_counted:
             return None
         # What the pass before saw behind the block has gone, or moved up by a deletion: it is asked for by its time.
-        if not page.items:
+        # So it is where only the total tells of more; an empty page is the end then.
+        if not passed:
             return KeysetStep(self.until, self.until, frozenset(self.ids), done_until=self.until)
         last = page.items[-1].timestamp
         behind = last - max(TIMESTAMP_RESOLUTION, min(LOOK_BACK, (last - self.until) / 8))

@@ -71,13 +71,6 @@ class KnownIds:
     def __repr__(self) -> str:
         return f"<{len(self)} ids>"
 
-    def __reduce__(self) -> tuple[object, ...]:
-        return _known_ids, (self.ids, self.micros)
-
-
-def _known_ids(ids: list[str], micros: array[int]) -> KnownIds:
-    return KnownIds.of(ids, micros)
-
 
 class IdLog:
     """The ids that can come again, in the order in which they were taken in; those before a floor are forgotten."""
@@ -119,6 +112,17 @@ class IdLog:
         if head > 1_000 and 2 * head > end:
             # A new list, because views hold the old one; half of it is dropped, so each id is moved once on average.
             self._ids, self._micros, self._head = self._ids[head:], self._micros[head:], 0
+
+    def cut(self, moment: datetime) -> KnownIds:
+        """Take out those at or after an instant."""
+        bound, known = to_micros(moment), self.view()
+        if all(at < bound for at in known.micros):
+            return KnownIds.of()
+        taken = known.since(moment)
+        kept = [(key, at) for key, at in zip(known.ids, known.micros, strict=True) if at < bound]
+        self._ids, self._micros = [key for key, _ in kept], array("q", [at for _, at in kept])
+        self._head, self._members = 0, set(self._ids)
+        return taken
 
     def view(self, without_last: int = 0) -> KnownIds:
         """What is in it now, the last so many aside."""

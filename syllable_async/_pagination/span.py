@@ -214,7 +214,9 @@ class Span:
         middle = floor(position + left / 2, SECOND)
         if middle <= position + LOOK_BACK or middle >= self.end:
             return None
-        right = Span(CursorSpan(floor=middle, since=middle, end=self.end), self.end)
+        # A walk that goes on from a cursor knows sessions of both halves.
+        right = Span(CursorSpan(floor=middle, since=middle, end=self.end, known=self._log.cut(middle)), self.end)
+        right._gone = {key for key in self._gone if key in right._log}
         right._largest_page, right._time_per_row = self._largest_page, self._time_per_row
         self.end, self.rows_left = middle, self.rows_left / 2
         right.rows_left = self.rows_left

@@ -159,6 +159,8 @@ class ModelServer:
         self._down_until: int | None = None
         self._lied = False
         self.moved = set[str]()
+        self.was_empty = False
+        """Whether nothing at all was listed once."""
         self._fill(chance)
         self.truth = Replica(self.log, lambda now: 0)
         self.replicas = [Replica(self.log, self._lag_of(number)) for number in range(3 if story.lag else 1)]
@@ -190,11 +192,6 @@ class ModelServer:
         return lambda now: next((lag for at, lag in marks if at <= now), most)
 
     @property
-    def is_empty(self) -> bool:
-        """Whether nothing is listed any more."""
-        return not self.truth.at(self.now).rows
-
-    @property
     def clock(self) -> Clock:
         """Virtual time."""
 
@@ -214,6 +211,7 @@ class ModelServer:
         number, self.requests = self.requests, self.requests + 1
         assert number < 200_000, "the walk does not end"
         self.now += REQUEST
+        self.was_empty = self.was_empty or not self.truth.at(self.now).rows
         if chance.random() < story.failures:
             raise UnavailableError
         if chance.random() < story.moves:
