@@ -87,11 +87,18 @@ class IdLog:
     def __len__(self) -> int:
         return len(self._ids) - self._head
 
-    def add(self, key: str, timestamp: datetime) -> None:
-        """Append one."""
-        self._members.add(key)
-        self._ids.append(key)
-        self._micros.append(to_micros(timestamp))
+    def add_new(self, rows: Iterable[Session], others: IdLog) -> list[Session]:
+        """Append the rows that are in neither log, and give them back."""
+        members, ids, strangers = self._members, self._ids, others._members
+        new = list[Session]()
+        for row in rows:
+            key = row.session_id or row_key(row)
+            if key not in members and key not in strangers:
+                members.add(key)
+                ids.append(key)
+                new.append(row)
+        self._micros.extend([(row.timestamp - EPOCH) // TIMESTAMP_RESOLUTION for row in new])
+        return new
 
     def extend(self, known: KnownIds, since: datetime) -> None:
         """Append those at or after an instant that are not there yet."""

@@ -165,14 +165,10 @@ class Span:
         self._page_start, self.step = step.start, following
         self._largest_page = max(self._largest_page, len(page.items))
         self.forget(min(step.start or MIN_INSTANT, keep_from))
-        log, rows, lowest, end = self._log, self.rows, self._floor, self.end
-        for row in page.items:
-            key, timestamp = row.session_id or row_key(row), row.timestamp
-            if key in log or not lowest <= timestamp < end or (until is not None and timestamp > until):
-                continue
-            if key not in others:
-                log.add(key, timestamp)
-                rows.append(row)
+        lowest, end = self._floor, self.end
+        if until is not None and until < end:
+            end = until + TIMESTAMP_RESOLUTION
+        self.rows.extend(self._log.add_new([row for row in page.items if lowest <= row.timestamp < end], others))
         self._count(page, step)
 
     def forget(self, moment: datetime) -> None:
