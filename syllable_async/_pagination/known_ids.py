@@ -89,11 +89,11 @@ class IdLog:
 
     def add_new(self, rows: Iterable[Session], others: IdLog) -> list[Session]:
         """Append the rows that are in neither log, and give them back."""
-        members, ids, strangers = self._members, self._ids, others._members
+        members, ids = self._members, self._ids
         new = list[Session]()
         for row in rows:
             key = row.session_id or row_key(row)
-            if key not in members and key not in strangers:
+            if key not in members and key not in others:
                 members.add(key)
                 ids.append(key)
                 new.append(row)
