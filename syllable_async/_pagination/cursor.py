@@ -199,7 +199,8 @@ def _span(value: object) -> CursorSpan:
 def _check_order(spans: tuple[CursorSpan, ...], end: datetime | None) -> None:
     """Spans lie one after the other, and before the end."""
     reached = MIN_INSTANT
-    if not spans or (end is None and (len(spans) > 1 or spans[0].end is not None)):
+    is_open = len(spans) == 1 and spans[0].end is None
+    if not spans or (end is None and not is_open):
         raise _damaged("spans")
     for span in spans:
         begin, limit = span.floor or MIN_INSTANT, span.end or end or MAX_INSTANT
