@@ -53,9 +53,6 @@ class Cursor:
     known: KnownIds = _NONE
     """Other sessions that were yielded and can come again."""
 
-    def __reduce__(self) -> tuple[object, ...]:
-        return type(self).from_json, (self.to_json(),)
-
     def forget(self) -> Self:
         """The same place, without the expectation that the sessions next to it are still listed.
 

@@ -194,13 +194,12 @@ class Follow:
 
     async def once(self) -> FollowReport:
         """All that is there now and did not come before."""
-        cursor = self._cursor()
-        if cursor is not None:  # the end of the walk that wrote it was the now of then
-            cursor = attrs.evolve(cursor, end=None)
-        found = self.filters.list(self.client, self.state.since).snapshot(cursor, overlap=OVERLAP)
+        pager = self.filters.list(self.client, self.state.since, max(self.state.since, datetime.now(UTC)))
+        found = pager.snapshot(self._cursor(), overlap=OVERLAP)
         async with PatientWalk(found, self.patience) as walk:
             while sessions := await walk.read(MOST):
                 await self._write(sessions, found.cursor)
+        await self._save(found.cursor)  # the walk is at its end, so the next one looks for late sessions too
         return self._report
 
     async def forever(self) -> FollowReport:
@@ -225,13 +224,16 @@ class Follow:
     async def _write(self, sessions: list[Session], cursor: Cursor) -> None:
         """First the sessions, then that they came."""
         await in_thread(self.output.write, [to_json(session) + b"\n" for session in sessions])
-        self.state = attrs.evolve(self.state, cursor=cursor.to_json())
-        if self.path is not None:
-            await in_thread(self.state.save, self.path)
+        await self._save(cursor)
         report = self._report
         self._report = attrs.evolve(report, sessions=report.sessions + len(sessions), files=report.files + 1)
         if self.progress is not None:
             self.progress(JobProgress(sessions=self._report.sessions))
+
+    async def _save(self, cursor: Cursor) -> None:
+        self.state = attrs.evolve(self.state, cursor=cursor.to_json())
+        if self.path is not None:
+            await in_thread(self.state.save, self.path)
 
 
 class Inbox:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from types import TracebackType
-from typing import Any, Protocol, Self
+from typing import Protocol, Self
 
 import attrs
 
@@ -66,10 +65,7 @@ class Filters:
 
 def snapshot(pager: Pager, parallel: int) -> Walk:
     """An exact walk that sends `parallel` requests side by side."""
-    walk: Any = pager.snapshot
-    if "parallel" not in inspect.signature(walk).parameters:  # until snapshot takes parallel
-        return walk()  # type: ignore[no-any-return]  # until snapshot takes parallel
-    return walk(parallel=parallel)  # type: ignore[no-any-return]
+    return pager.snapshot(parallel=parallel)
 
 
 class PatientWalk:

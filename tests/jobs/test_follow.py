@@ -40,8 +40,8 @@ async def test_once_gives_what_is_there_and_then_what_is_new(
     first = await jobs.follow(client, to=tmp_path, since=SINCE, once=True)
     assert sorted(followed(tmp_path)) == listed(server)
     assert (first.sessions, first.files) == (len(listed(server)), 1)
-    newest = datetime.fromisoformat(server.session(server.listed[-1])["timestamp"])
-    added = [server.add_session(timestamp=newest + timedelta(minutes=minutes)) for minutes in (-30, 1)]
+    now = datetime.now(UTC)
+    added = [server.add_session(timestamp=now - timedelta(minutes=minutes)) for minutes in (30, 0)]
     second = await jobs.follow(client, to=tmp_path, once=True)
     assert sorted(followed(tmp_path)) == listed(server)
     assert second.sessions == len(added)
@@ -68,7 +68,7 @@ async def test_a_stream_gets_lines_as_they_come(client: AsyncSyllableClient, ser
     running = asyncio.create_task(jobs.follow(client, to=stream, since=SINCE, interval=0.01, progress=progress))
     await seen.wait()
     seen.clear()
-    added = server.add_session()
+    added = server.add_session(timestamp=datetime.now(UTC))
     await seen.wait()
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -116,7 +116,7 @@ async def test_a_run_that_dies_anywhere_loses_nothing(
     (tmp_path / "x").unlink()
     await jobs.follow(client, to=tmp_path / "first", since=SINCE, once=True)
     (tmp_path / "first" / "_state.json").rename(tmp_path / "_state.json")
-    added = [server.add_session(), server.add_session()]
+    added = [server.add_session(timestamp=datetime.now(UTC)) for _ in range(2)]
     with monkeypatch.context() as patch:
         patch.setattr(LocalFolder, "put", failing)
         with pytest.raises(OSError, match="power"):
