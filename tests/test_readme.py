@@ -40,7 +40,11 @@ def test_the_jobs_run_in_an_empty_folder(tmp_path: Path) -> None:
     with reader_environment(tmp_path) as (server, _):
         for job in JOBS:
             done = subprocess.run(
-                [sys.executable, "-m", *shlex.split(job)], check=False, capture_output=True, text=True, cwd=tmp_path
+                [sys.executable, "-m", *shlex.split(job, comments=True)],
+                check=False,
+                capture_output=True,
+                text=True,
+                cwd=tmp_path,
             )
             assert done.returncode == 0, done.stderr
         assert server.requests

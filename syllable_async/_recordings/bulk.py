@@ -273,8 +273,9 @@ class _Owned:
     """Iterates over what the caller gave: a list, or an async iterable, whose iterator is closed with the download."""
 
     def __init__(self, sessions: SessionSource) -> None:
-        self._plain = iter(sessions) if isinstance(sessions, Iterable) else None
+        # A pager is asked first what it is: its `__iter__` only says that `async for` was meant.
         self._iterator: Any = aiter(sessions) if isinstance(sessions, AsyncIterable) else None
+        self._plain = None if isinstance(sessions, AsyncIterable) else iter(sessions)
 
     def __aiter__(self) -> Self:
         return self

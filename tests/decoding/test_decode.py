@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from syllable_async import OrderByDirection, ResponseValidationError, decode, make_converter, models, to_dict, to_json
 
 MODELS: list[Any] = [getattr(models, name) for name in models.__all__ if attrs.has(getattr(models, name))]
+MODELS.remove(models.ListResponse)  # generic: lists of known rows have classes of their own
 MODELS.remove(models.InvalidRow)  # made by the client, never sent
 MODELS.remove(models.SessionLabelCreate)  # only sent, and checked where it is made
 DEFAULT = make_converter()

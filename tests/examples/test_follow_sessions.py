@@ -120,10 +120,10 @@ def test_killed_at_random_it_handles_each_session_and_writes_its_effects_once(
             killer.arm(process, random.randint(1, 40))
             assert process.wait(30) == -signal.SIGKILL
             for _ in range(random.randint(1, 4)):
-                server.add_session()
+                server.add_session(timestamp=datetime.now(UTC))
         process = start(server)
         wait_for(lambda: handled(folder) == set(server.sessions))
-        server.add_session()
+        server.add_session(timestamp=datetime.now(UTC))
         wait_for(lambda: handled(folder) == set(server.sessions))
         process.send_signal(signal.SIGTERM)
         assert process.wait(10) == 128 + signal.SIGTERM

@@ -129,7 +129,7 @@ def test_no_key_a_refused_key_and_a_missing_extra_are_told_in_one_line(
     monkeypatch.setattr(_command, "find_spec", Mock(return_value=None))
     status, _, errors = run(*words, api=api)
     assert (status, errors.count("\n")) == (2, 1)
-    assert "pip install 'syllable-async[jobs]'" in errors
+    assert 'pip install "syllable-async[jobs]"' in errors
 
 
 def test_demo_data_do_not_mix_with_real_ones(run: Run, api: FakeSyllable, tmp_path: Path) -> None:
