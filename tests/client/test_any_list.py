@@ -66,7 +66,8 @@ async def client(labelled: FakeSyllable) -> AsyncIterator[AsyncSyllableClient]:
 
 
 def plain(row: Any) -> tuple[int, str]:
-    return (row["id"], row["code"]) if isinstance(row, dict) else (row.id, row.code)
+    fields: Any = row if isinstance(row, dict) else {"id": row.id, "code": row.code}
+    return fields["id"], fields["code"]
 
 
 @pytest.mark.parametrize("cls", [dict, Attrs, Data, Typed, Struct, SessionLabel])

@@ -149,7 +149,7 @@ def _forget_confidences_of_new_sources(mine: Any, other: Any) -> None:
             ours["stt_confidence"] = None
 
 
-@pytest.mark.parametrize("examples", [150, pytest.param(1100, marks=pytest.mark.long)])
+@pytest.mark.parametrize("examples", [60, pytest.param(1100, marks=pytest.mark.long)])
 @pytest.mark.parametrize("name", REPLIES)
 def test_both_clients_read_the_same_in_a_reply(name: str, examples: int, counted: Callable[[str, int], None]) -> None:
     schema = TypeAdapter(REPLIES[name][1]).json_schema()

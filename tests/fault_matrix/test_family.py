@@ -1,10 +1,11 @@
-"""Runs every cell of labels and debug data; the long run leaves nothing out."""
+"""Runs the cells of labels, debug data and any list: a fixed quarter by default, the long run leaves nothing out."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import Any
 from unittest import mock
+from zlib import crc32
 
 import pytest
 from _pytest.mark import ParameterSet
@@ -23,8 +24,10 @@ def _runs() -> Iterator[ParameterSet]:
         alike = cell.operation in {LABEL, BY_SID, BY_ID, ANY} and cell.row not in {29, 30, 37}
         for scheme in cell.schemes:
             again = scheme != cell.schemes[0] and (cell.row, cell.variant) in seen
-            marks = [pytest.mark.long] if cell.long or alike or again else []
-            yield pytest.param(cell, scheme, id=f"{cell.id}-{scheme}", marks=marks)
+            name = f"{cell.id}-{scheme}"
+            left_out = crc32(name.encode()) % 4 != 0
+            marks = [pytest.mark.long] if cell.long or alike or again or left_out else []
+            yield pytest.param(cell, scheme, id=name, marks=marks)
         seen.add((cell.row, cell.variant))
 
 
