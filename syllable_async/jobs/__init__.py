@@ -79,4 +79,6 @@ for _public in [globals()[_name] for _name in __all__]:
     if _attrs.has(_public):
         _public.__annotations__ = _typing.get_type_hints(_public)
         _attrs.resolve_types(_public)
+    elif not isinstance(_public, type):
+        _public.__annotations__ = _typing.get_type_hints(_public)
     _public.__module__ = __name__

@@ -65,9 +65,15 @@ async def client(labelled: FakeSyllable) -> AsyncIterator[AsyncSyllableClient]:
         yield running
 
 
-def plain(row: Any) -> tuple[int, str]:
-    fields: Any = row if isinstance(row, dict) else {"id": row.id, "code": row.code}
-    return fields["id"], fields["code"]
+def plain(row: Any) -> tuple[Any, Any]:
+    return _field(row, "id"), _field(row, "code")
+
+
+def _field(row: Any, name: str) -> Any:
+    try:
+        return row[name]
+    except TypeError:  # no mapping
+        return getattr(row, name)
 
 
 @pytest.mark.parametrize("cls", [dict, Attrs, Data, Typed, Struct, SessionLabel])
