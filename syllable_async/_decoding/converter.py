@@ -115,9 +115,8 @@ class HookAwareConverter(MsgspecJsonConverter):
             return self.register_structure_hook_func(lambda part: part == cl, func)
         super().register_structure_hook(cl, func)
         if cl is int and bool not in self._hooked_classes:
-            super().register_structure_hook(
-                bool, func
-            )  # a bool is an int for cattrs, which has no hook of its own for it
+            # A bool is an int for cattrs, which has no hook of its own for it.
+            super().register_structure_hook(bool, func)
         self._hooked_classes.add(cl)
         return self._note_user_hook(lambda part: part == cl or (_is_class(part) and issubclass(part, cl)))
 

@@ -9,7 +9,6 @@ from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
 
 from ..errors import ClientClosedError
-from ..models import Session
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
@@ -146,16 +145,6 @@ class RowIterator(ResumableIterator[T]):
     async def _load_page(self) -> bool:
         """Take the next page in, if there may be one."""
         raise NotImplementedError  # pragma: no cover - every kind of walk has its own
-
-
-class SessionIterator(RowIterator[Session]):
-    """A walk of sessions, whose kinds do something of their own with each session that they hand out."""
-
-    def _pop_row(self) -> Session:
-        return self._pop_session()
-
-    def _pop_session(self) -> Session:
-        return super()._pop_row()
 
 
 def cancel_threadsafe(task: asyncio.Task[Any]) -> None:

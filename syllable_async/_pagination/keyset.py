@@ -21,7 +21,7 @@ from ..errors import (
 )
 from ..models import ListResponseSession, Session
 from .cursor import Cursor, CursorSpan, fingerprint, fingerprints
-from .iterators import ResumableIterator
+from .iterators import RowIterator
 from .keyset_state import SECOND, KeysetContext, floor, instant_before
 from .known_ids import MIN_INSTANT, IdLog
 from .parallel import SpanRequests, split_spans
@@ -105,7 +105,7 @@ class PageReader:
         )
 
 
-class SnapshotIterator(ResumableIterator[Session]):
+class SnapshotIterator(RowIterator[Session]):
     """Sessions, each exactly once; oldest first, unless several spans are read side by side."""
 
     def __init__(
@@ -132,13 +132,12 @@ class SnapshotIterator(ResumableIterator[Session]):
         self._query_end = end
         self._overlap = timedelta(seconds=overlap)
         self._clock = clock
-        self._left = max_items
+        super().__init__(max_items)
         self._parallel = parallel
         self._pages = PageReader(fetch_page, session_exists, query, clock)
         self._requests = SpanRequests(self._pages.read, parallel)
         self._end: datetime | None = None
         self._spans: list[Span] = []
-        self._rows: deque[Session] = deque()
 
     @property
     def cursor(self) -> Cursor:
@@ -160,20 +159,14 @@ class SnapshotIterator(ResumableIterator[Session]):
         rest = CursorSpan(floor=begin, since=begin, end=None, known=known)
         return attrs.evolve(self._resumed, end=None, kept_from=begin, spans=(rest,), known=known.of())
 
-    async def __anext__(self) -> Session:
-        # Rows at hand need no await, so no other task can come between.
-        if self._rows and not self._closed:
-            return self._pop_session()
-        return await super().__anext__()
-
     async def _next(self) -> Session:
-        while not self._rows:
-            if self._left == 0 or not await self._load_page():
-                await self._requests.aclose()
-                raise StopAsyncIteration
-        return self._pop_session()
+        try:
+            return await super()._next()
+        except StopAsyncIteration:  # other spans may have a request in flight
+            await self._requests.aclose()
+            raise
 
-    def _pop_session(self) -> Session:
+    def _pop_row(self) -> Session:
         row = self._rows.popleft()
         if self._left is not None:
             self._left -= 1

@@ -58,12 +58,13 @@ class SpanRequests:
         return ended
 
     async def aclose(self) -> None:
-        """Cancel what is in flight and wait until it has ended."""
-        tasks = list(self._tasks)
+        """Cancel what is in flight and wait until it has ended; of a loop that is gone it is gone too."""
+        tasks, loop = list(self._tasks), asyncio.get_running_loop()
         for task in tasks:
-            task.cancel()
-        if tasks:
-            await asyncio.wait(tasks)
+            cancel_threadsafe(task)
+        here = [task for task in tasks if task.get_loop() is loop]
+        if here:
+            await asyncio.wait(here)
 
     def __del__(self) -> None:
         # `async for … break` calls no aclose: what is in flight ends with the iterator.
