@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any, Generic, Literal, Protocol, Self, TypeVar
+from typing import Any, Generic, Literal, Protocol, TypeVar
 
-import attrs
 import msgspec
 
 Framing = Literal["length", "chunked", "close"]
@@ -71,13 +70,12 @@ R = TypeVar("R")
 I = TypeVar("I")  # noqa: E741 - R for the rows that fit, I for those that are invalid
 
 
-@attrs.frozen(kw_only=True)
-class Page(Generic[R, I]):
+class Page(msgspec.Struct, Generic[R, I], frozen=True, kw_only=True):
     """One page of a list, as the engines see it: its rows, and their instants on the wire."""
 
-    response: Any = attrs.field(repr=False)
+    response: Any
     """The decoded envelope, as `await pager` gives it."""
-    rows: tuple[R, ...] = attrs.field(repr=False)
+    rows: tuple[R, ...]
     """The rows that fit, in the server's order."""
     instants: tuple[datetime, ...] = ()
     """When each of `rows` is, UTC, as the wire had it: a user's hook may have made a local time of it."""
@@ -89,19 +87,26 @@ class Page(Generic[R, I]):
     total_pages: int | None = None
     total_count: int | None = None
 
-    @classmethod
-    def of(cls, response: Any, **parts: Any) -> Self:
-        """The page that a decoded envelope is; `parts` are what the envelope does not say."""
-        return cls(
-            response=response,
-            rows=response.items,
-            page_size=response.page_size,
-            total_pages=response.total_pages,
-            total_count=response.total_count,
-            **parts,
-        )
-
     @property
     def row_count(self) -> int:
         """How many rows the server sent, the invalid ones among them."""
         return len(self.rows) + len(self.invalid)
+
+    def with_response(self, response: Any) -> Page[R, I]:
+        """The same with another form of its envelope."""
+        return msgspec.structs.replace(self, response=response)
+
+    def __repr__(self) -> str:
+        return f"<Page of {self.row_count} rows>"
+
+
+def page_of(response: Any, **parts: Any) -> Page[Any, Any]:
+    """The page that a decoded envelope is; `parts` are what the envelope does not say."""
+    return Page(
+        response=response,
+        rows=response.items,
+        page_size=response.page_size,
+        total_pages=response.total_pages,
+        total_count=response.total_count,
+        **parts,
+    )

@@ -18,9 +18,6 @@ import msgspec
 
 IsKept = Callable[[Any], bool]
 """Whether a type belongs to a user's hook, which is handed the JSON as it came."""
-_LONG_FRACTION = re.compile(rb"\.\d{7}").search  # a number too; quick, because it begins with a letter of its own
-_FINE_TIME = re.compile(rb"\d:\d\d\.\d{7}").search
-_HEAD = 2048
 _INTEGER = re.compile(r"\s*([+-]?\d+)(?:\.0*)?\s*", re.ASCII)
 _NUMBER = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?\s*", re.ASCII)
 _TRUE = frozenset({"1", "on", "t", "true", "y", "yes"})
@@ -40,15 +37,6 @@ class Change(NamedTuple):
     path: str
     found: str
     expected: str
-
-
-def is_too_fine(body: bytes) -> bool:
-    """Whether times have more digits than microseconds: msgspec would round them, into the next second even.
-
-    The first 2 KiB are looked at: a server that writes such times writes them in each row, and to search a whole page
-    costs a seventh of its decoding.
-    """
-    return _LONG_FRACTION(body, 0, _HEAD) is not None and _FINE_TIME(body, 0, _HEAD) is not None
 
 
 def repair(value: Any, cls: Any, is_kept: IsKept) -> tuple[Any, list[Change]]:

@@ -10,7 +10,7 @@ from typing import Any, Self, TypeVar, cast
 
 from .._decoding import Converter, check_invalid_row_hook, decode, decode_page, to_json
 from .._http import Transport, encode_path_segment
-from .._messages import Page, Request
+from .._messages import Page, Request, page_of
 from .._retry import Retries
 from ..models import InvalidRow
 
@@ -37,7 +37,7 @@ class Endpoint:
         """A page of a list; with `tell` it lacks the rows that do not fit, and each of them is told once."""
         response = await self._transport.send(request)
         if tell is None:
-            return Page[Any, InvalidRow].of(decode(response.body, cls, self._converter))
+            return page_of(decode(response.body, cls, self._converter))
         page = decode_page(response.body, cls, self._converter, keep_invalid=True)
         tell.page(page.invalid)
         return page

@@ -43,7 +43,7 @@ class Lists(Endpoint):
         async def fetch(query: PageQuery) -> Page[T, InvalidRow]:
             request = build_request("GET", [path], query.to_query_items())
             found = await lists._fetch_rows(request, envelope, tell)
-            return attrs.evolve(found, response=_plain(found.response))
+            return found.with_response(_plain(found.response))
 
         asked = FilteredQuery(non_negative_int("page", page), non_negative_int("limit", limit), filters)
         return OffsetPager(fetch, asked, Identity(row_id, row_content), self._transport.clock, name=f"of {path}")

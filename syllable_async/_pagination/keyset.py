@@ -92,7 +92,7 @@ class PageReader:
 
     async def _believe_emptiness(self) -> None:
         """Refuse an empty page while the list as a whole, which gave sessions before, has none at any time."""
-        everything = attrs.evolve(self._query, page=0, start_datetime=None, end_datetime=None)
+        everything = self._query.replace(page=0, start_datetime=None, end_datetime=None)
         self.requests += 1
         if not (await self._fetch_page(everything)).items:
             raise self._behind("the list is empty, though it gave sessions before")

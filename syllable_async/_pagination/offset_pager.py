@@ -7,8 +7,6 @@ from functools import update_wrapper
 from types import MethodType
 from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar
 
-import attrs
-
 from .._messages import Page
 from .._timing import SYSTEM_CLOCK, Clock
 from .._validators import non_negative_int
@@ -125,7 +123,7 @@ class OffsetPager(Generic[T]):
     def _walk(self, *, max_pages: int | None = None, max_rows: int | None = None, prefetch: int) -> OffsetWalk:
         query, fetch = self._query.for_iteration(), self._fetch
         return OffsetWalk(
-            lambda number: fetch(attrs.evolve(query, page=number)),
+            lambda number: fetch(query.replace(page=number)),
             OffsetState(query.page or 0, self._identity, query.limit, self._advice),
             self._clock,
             max_pages=max_pages,

@@ -7,7 +7,7 @@ from functools import partial
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
-from .._messages import Page
+from .._messages import Page, page_of
 from .._timing import SYSTEM_CLOCK, Clock
 from .._validators import non_negative_int, non_negative_seconds
 from ..models import ListResponseSession, Session
@@ -24,7 +24,7 @@ MAX_OVERLAP = 366 * 86400.0
 
 
 async def _fetch_as_page(fetch_page: FetchPage, query: ListQuery) -> Page[Session, Any]:
-    return Page[Session, Any].of(await fetch_page(query))
+    return page_of(await fetch_page(query))
 
 
 class Pager(OffsetPager[Session]):

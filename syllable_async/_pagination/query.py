@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable
 from datetime import datetime
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
-import attrs
+import msgspec
 
 from .._validators import (
     check_datetime,
@@ -23,44 +23,53 @@ DEFAULT_PAGE_SIZE = 100
 """What a walk asks for when the caller names no `limit`; the API's own default of 25 costs four times the requests."""
 
 
-@attrs.frozen
-class PageQuery:
+# Structs, as the messages are: each call makes one.
+class PageQuery(msgspec.Struct, frozen=True):
     """Which page of a list, and how many rows a page. None: not given, so not sent."""
 
     page: int | None = None
     limit: int | None = None
 
+    def __repr__(self) -> str:  # the values of filters may be a patient's
+        return f"<{type(self).__name__} page={self.page} limit={self.limit}>"
+
+    def replace(self, **changes: Any) -> Self:
+        """The same with some arguments changed."""
+        return msgspec.structs.replace(self, **changes)
+
     def to_query_items(self) -> list[tuple[str, str]]:
         """The query's wire form."""
-        items = (("page", self.page), ("limit", self.limit))
-        return [(name, str(number)) for name, number in items if number is not None]
+        items = list[tuple[str, str]]()
+        if self.page is not None:
+            items.append(("page", str(self.page)))
+        if self.limit is not None:
+            items.append(("limit", str(self.limit)))
+        return items
 
     def for_iteration(self) -> Self:
         """The same with a page size."""
         if self.limit == 0:
             raise ValueError("limit=0 asks for pages without rows, so a walk would never get on")
-        return attrs.evolve(self, limit=DEFAULT_PAGE_SIZE) if self.limit is None else self
+        return self.replace(limit=DEFAULT_PAGE_SIZE) if self.limit is None else self
 
 
-@attrs.frozen
-class FilteredQuery(PageQuery):
+class FilteredQuery(PageQuery, frozen=True):
     """A page of any list, and what else its query says."""
 
-    filters: tuple[tuple[str, str], ...] = attrs.field(default=(), repr=False)
+    filters: tuple[tuple[str, str], ...] = ()
 
     def to_query_items(self) -> list[tuple[str, str]]:
         """The query's wire form."""
         return [*super().to_query_items(), *self.filters]
 
 
-@attrs.frozen
-class ListQuery(PageQuery):
+class ListQuery(PageQuery, frozen=True):
     """The arguments of `sessions.list`, checked and immutable. None: not given, so not sent."""
 
     required_fields: ClassVar[tuple[str, ...]] = ("timestamp", "session_id")
     """Fields that a walk cannot do without: the schema requires the one, and repeats are known by the other."""
     search_fields: tuple[str, ...] | None = None
-    search_field_values: tuple[str, ...] | None = attrs.field(default=None, repr=False)
+    search_field_values: tuple[str, ...] | None = None
     order_by: str | None = None
     order_by_direction: str | None = None
     fields: tuple[str, ...] | None = None
@@ -133,7 +142,7 @@ class ListQuery(PageQuery):
         """The same with a page size, and with the fields that a walk needs."""
         query = super().for_iteration()
         missing = tuple(name for name in self.required_fields if name not in (self.fields or ()))
-        return attrs.evolve(query, fields=self.fields + missing) if self.fields and missing else query
+        return query.replace(fields=self.fields + missing) if self.fields and missing else query
 
     def for_keyset(self) -> ListQuery:
         """The same by ascending timestamp, with bounds that can be compared."""
@@ -141,7 +150,7 @@ class ListQuery(PageQuery):
             raise ValueError("a walk by key has no pages to begin at; start_datetime or a cursor says where")
         if self.order_by not in {None, "timestamp"} or self.order_by_direction not in {None, "asc"}:
             raise ValueError("a walk by key goes by ascending timestamp; order_by and order_by_direction must agree")
-        return attrs.evolve(self.for_iteration(), order_by="timestamp", order_by_direction="asc")
+        return self.for_iteration().replace(order_by="timestamp", order_by_direction="asc")
 
     def time_bounds(self) -> tuple[datetime | None, datetime | None]:
         """Start and end as moments that can be compared; `ValueError` where a string is none."""
@@ -152,8 +161,7 @@ class ListQuery(PageQuery):
         )
 
 
-@attrs.frozen
-class LabelQuery(ListQuery):
+class LabelQuery(ListQuery, frozen=True):
     """The arguments of `session_labels.list`: those of sessions. A label always comes with its id."""
 
     required_fields: ClassVar[tuple[str, ...]] = ()

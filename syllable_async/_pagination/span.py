@@ -6,8 +6,6 @@ from collections import deque
 from datetime import datetime
 from typing import cast
 
-import attrs
-
 from ..errors import PaginationError
 from ..models import ListResponseSession, Session
 from .cursor import CursorSpan
@@ -95,8 +93,7 @@ class Span:
     def query(self, query: ListQuery) -> ListQuery:
         """The next request. Its end is a whole second, for servers that round it down."""
         step = cast("KeysetState", self.step)
-        return attrs.evolve(
-            query,
+        return query.replace(
             page=step.page,
             limit=step.size or query.limit,
             start_datetime=step.start,

@@ -15,7 +15,7 @@ from typing import TypeAlias
 
 import attrs
 
-from syllable_async._messages import Page
+from syllable_async._messages import Page, page_of
 from syllable_async._pagination.offset_pager import OffsetPager
 from syllable_async._pagination.offset_state import Identity
 from syllable_async._pagination.query import PageQuery
@@ -144,7 +144,7 @@ class Server:
             for index, row in enumerate(reply.rows)
             if row in self.story.invalid
         )
-        return Page[int, InvalidRow].of(response, invalid=invalid)
+        return page_of(response, invalid=invalid)
 
 
 Walker: TypeAlias = Callable[[Server], Awaitable[list[int]]]

@@ -135,7 +135,7 @@ async def naive(world: World) -> list[Session]:
     """What most clients do: page after page by offset until one is short."""
     query, rows, page = world.schedule.query, list[Session](), 0
     while True:
-        ask = attrs.evolve(query, page=page, order_by="timestamp", order_by_direction="asc")
+        ask = query.replace(page=page, order_by="timestamp", order_by_direction="asc")
         try:
             answer = await world(ask)
         except UnavailableError:

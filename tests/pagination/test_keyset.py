@@ -153,11 +153,11 @@ async def test_a_page_that_is_shorter_for_another_reason_does_not_end_the_walk()
 
 
 def upside_down(source: Source, query: ListQuery) -> ListResponseSession:
-    return source.answer(attrs.evolve(query, order_by_direction="desc"))
+    return source.answer(query.replace(order_by_direction="desc"))
 
 
 def deaf_to_start(source: Source, query: ListQuery) -> ListResponseSession:
-    return source.answer(attrs.evolve(query, start_datetime=None))
+    return source.answer(query.replace(start_datetime=None))
 
 
 @pytest.mark.parametrize(
@@ -185,7 +185,7 @@ async def test_a_server_that_ignores_the_end_costs_nothing() -> None:
     source = Source(sessions(25))
 
     async def fetch(query: ListQuery) -> ListResponseSession:
-        return source.answer(attrs.evolve(query, end_datetime=None))
+        return source.answer(query.replace(end_datetime=None))
 
     walk = Pager(fetch, ListQuery.from_arguments(limit=10, end_datetime=at(120_000_000)), QUICK).snapshot()
     assert ids([row async for row in walk]) == ids(sessions(12))

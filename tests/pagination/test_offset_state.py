@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 import pytest
 
-from syllable_async._messages import Page
+from syllable_async._messages import Page, page_of
 from syllable_async._pagination.offset_state import MAX_MOVES, MAX_REMEMBERED_IDS, Identity, OffsetState
 from syllable_async.errors import PaginationDriftWarning, PaginationError
 from syllable_async.models import InvalidRow, ListResponse
@@ -22,7 +22,7 @@ def numbered(
 ) -> Page[int, InvalidRow]:
     response = ListResponse(items=rows, page=0, page_size=size, total_count=total, total_pages=pages)
     bad = tuple(InvalidRow(index=index, path="$", problem="", raw={"rows": rows, "at": index}) for index in invalid)
-    return Page[int, InvalidRow].of(response, invalid=bad)
+    return page_of(response, invalid=bad)
 
 
 def test_totals_tell_the_expected_end() -> None:

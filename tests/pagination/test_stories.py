@@ -45,11 +45,11 @@ async def snapshot(server: ModelServer, rows: list[Session]) -> None:
 
 async def first_release(server: ModelServer, rows: list[Session]) -> None:
     """The rule of 1.0.0rc1: a page that is shorter than the longest is the last, unless its total says otherwise."""
-    query = attrs.evolve(query_of(server), page=0, order_by="timestamp", order_by_direction="asc")
+    query = query_of(server).replace(page=0, order_by="timestamp", order_by_direction="asc")
     seen, longest, start = set[str | None](), 0, None
     while True:
         try:
-            page = await server(attrs.evolve(query, start_datetime=start))
+            page = await server(query.replace(start_datetime=start))
         except UnavailableError:
             continue
         fresh = [row for row in page.items if row.session_id not in seen]
