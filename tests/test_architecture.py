@@ -126,6 +126,45 @@ PRIVATE_OF_AIOHTTP = re.compile(
     r"|_release\(self, key"
 )
 
+OLD_NAMES = {  # names that were replaced by those of the field, and must not come back
+    "_messages": "Reply ByteReply template repeatable",
+    "_timing": "Time Limit _Alarm rang _off Sleep",
+    "_validators": "at_least seconds _seconds _check_timeout instant _moment _iso _strings",
+    "_http/requests": "segment any_request _check_literal _pairs _text _PLAIN url",
+    "_http/auth": "KeySource check_key key_problem _key_source KEY_HEADER",
+    "_http/transport": "_exchange _send failure take_slot timed_out _left _limit by log",
+    "_http/streaming": "Opening at _follow _arrived _target _Stream",
+    "_http/pool": "Connections enter _make _borrow AS_WE_SAY",
+    "_http/aiohttp_internals": "_Handler _Connector _is_fit _has_input no_replay CURRENT_CALL",
+    "_http/body": "Body read_all KEPT _watch _is_bomb framing",
+    "_http/status_errors": "status_error _CLASSES _number _until _Entry",
+    "_http/connection_errors": "FAILURES connection_error failure_reason Replayed",
+    "_http/url_safety": "own_token check_token _is_literal _NAME _OWN_HEADERS",
+    "_retry/quota": "Throttle take give_back pause paused_until",
+    "_retry/policy": "_is_worth _is_transient _may_repeat",
+    "_retry/retrier": """Call StreamRetrier _Judge _again _ask _asked _paced _reason _recipe connected retry_if rules
+        sent stop_when tell using wait_for""",
+    "_pagination/query": "make pairs for_walk for_walk_by_key bounds PAGE_SIZE NEEDED",
+    "_pagination/iterators": "Walk SessionWalk _step _more _next_row",
+    "_pagination/offset": "_from_flight _fly _cancel _cancel_from_anywhere _retrieve _wanted",
+    "_pagination/offset_state": """Ledger MOST_PAGES REMEMBERED _doubted _is_doubtful _marks _refuse_loop _unseen _warn
+        _watch enter known_end longest number""",
+    "_pagination/keyset_state": """BEGINNING Block Bounds Key MOST_PASSES Seen Step TICK again at behind believed clean
+        earlier enter longest number reached""",
+    "_pagination/keyset": "_ask _enter _check _restart _floor _reached _doubted _passes",
+    "_recordings/resume": "Held Ask ask Offer judge _part whole_at ended shrink Tail Comparison strong",
+    "_recordings/download": """Source _adopt _broke _clip _drop _end _probe _take _unproven advance answered hashed_by
+        mint""",
+    "_recordings/stall": "Pace _judge SLOWEST restart",
+    "_recordings/stream": "Retrier _guarded _run _Chunks _Pieces",
+    "_recordings/file": "Writer _hand_over _wait _leave _checked _name_by FEW IN_FLIGHT SYNC_EACH",
+    "_recordings/filenames": "stem extension",
+    "_decoding/decode": "Misfit misfit WRONG_REPLY",
+    "_decoding/native": "load native",
+    "_decoding/converter": """HookedConverter load_hooked _touched _touch _is_touched _slow_hook _reachable _strict""",
+    "_endpoints/sessions": "_by _own _opening _about _page _mint",
+}
+
 
 def place(path: Path) -> str:
     """A file's name in these tables: its path in the package without the ending."""
@@ -207,6 +246,26 @@ def test_what_aiohttp_keeps_private_stands_in_one_file() -> None:
         assert found is None or file == "_http/aiohttp_internals", (file, found)
 
 
+def defined_names(file: str) -> set[str]:
+    """Classes, functions, parameters, variables and attributes that a file gives a name."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(FILES[file].read_text("utf-8"))):
+        if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            names.add(node.name)
+        elif isinstance(node, ast.arg):
+            names.add(node.arg)
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            names.add(node.id)
+        elif isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store):
+            names.add(node.attr)
+    return names
+
+
+@pytest.mark.parametrize("file", OLD_NAMES)
+def test_no_replaced_name_is_defined_again(file: str) -> None:
+    assert not defined_names(file) & set(OLD_NAMES[file].split())
+
+
 def test_cattrs_is_imported_with_the_first_client_and_tenacity_with_the_first_retry() -> None:
     code = (
         "import sys, syllable_async; print({*sys.modules} & {*sys.argv});"
@@ -242,6 +301,15 @@ def test_the_guide_shows_every_room() -> None:
     for room, files in ROOMS.items():
         line = next(line for line in guide.splitlines() if line.startswith(f"| `{room}/` |"))
         assert set(re.findall(r"`(\w+)`", line)) == set(files)
+
+
+def test_what_the_guide_names_is_there() -> None:
+    guide = (ROOT / ".github" / "CONTRIBUTING.md").read_text("utf-8")
+    modules = set(re.findall(r"(?<![\w/.])(_[a-z]+/\w+)", guide))
+    assert len(modules) > 15
+    assert modules <= set(FILES)
+    paths = set(re.findall(r"(?<![\w/])((?:tests|\.ci|syllable_async)/[\w/.]*\w)", guide))
+    assert [path for path in paths if not (ROOT / path).exists()] == []
 
 
 def test_the_changelog_begins_with_this_version() -> None:

@@ -30,9 +30,9 @@ class ResponseBody:
             response.close()
             raise aiohttp.ClientPayloadError("two lengths")
         self.response = response
-        self.framing: Framing = _framing_of(response, has_length=bool(lengths))
+        self.framed_by: Framing = _framing_of(response, has_length=bool(lengths))
         # What tells a clean end from a cut is out of reach once aiohttp has let go of the connection.
-        self._closed, self._tls = connection_end(response) if self.framing == "close" else (None, None)
+        self._closed, self._tls = connection_end(response) if self.framed_by == "close" else (None, None)
         self._decompressed = decompressed
         self._read_before = body_read_before(response)
 
@@ -42,7 +42,7 @@ class ResponseBody:
             chunk, self._read_before = self._read_before, b""
             return chunk
         chunk = await self.response.content.readany()
-        if not chunk and self.framing == "close" and not self._ended_cleanly():
+        if not chunk and self.framed_by == "close" and not self._ended_cleanly():
             raise ConnectionResetError
         return chunk
 
@@ -71,7 +71,7 @@ class ResponseBody:
             size += len(chunk)
             if (size > limit or size > BOMB_SIZE) and self._is_too_large(size, limit):
                 return None
-            if self.framing != "close" and self.response.content.at_eof():
+            if self.framed_by != "close" and self.response.content.at_eof():
                 break  # without asking once more for nothing
         return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 

@@ -170,7 +170,7 @@ class AiohttpStreamedResponse:
     def __init__(self, body: ResponseBody, request: Request, attempts: int, pool: ConnectionPool) -> None:
         self.status = body.response.status
         self.headers: Mapping[str, str] = body.response.headers
-        self.framing: Framing = body.framing
+        self.framing: Framing = body.framed_by
         self._body = body
         self._request = request
         self._attempts = attempts

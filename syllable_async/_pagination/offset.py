@@ -121,17 +121,17 @@ class OffsetWalk:
     async def aclose(self) -> None:
         """Cancel and await the pages in flight; of a loop that is gone they are gone too."""
         if any(task.get_loop() is not asyncio.get_running_loop() for task in self._tasks.values()):
-            self._cancel_from_anywhere()
+            self._cancel_threadsafe()
         else:
             await self._cancel_prefetch()
 
-    def _cancel_from_anywhere(self) -> None:
+    def _cancel_threadsafe(self) -> None:
         for task in self._tasks.values():
             cancel_threadsafe(task)
 
     def __del__(self) -> None:
         # `async for … break` calls no aclose: what is in flight ends with the iterator.
-        self._cancel_from_anywhere()
+        self._cancel_threadsafe()
 
 
 async def _call(fetch: FetchNumber, number: int) -> Page[Any, Any]:

@@ -1,4 +1,4 @@
-"""When to try again: the policy, and the brakes that all calls of a client share."""
+"""When to try again: the policy, the errors that it repeats, and the calls that may be sent again."""
 
 from __future__ import annotations
 

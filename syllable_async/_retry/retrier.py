@@ -118,36 +118,36 @@ class Retrier:
                 raise error
             return await attempt(call)
 
-        rules = _TenacityRules(self, call, request)
+        hooks = _TenacityRules(self, call, request)
         try:
-            result = cast("T", await self._build_retrying(rules)(attempts))
+            result = cast("T", await self._build_retrying(hooks)(attempts))
         except SyllableError as error:
             self._note_healthy(error)
             raise
-        self.quota.release(self.quota.COST * rules.retries)
+        self.quota.release(self.quota.COST * hooks.retries)
         return result
 
-    def _build_retrying(self, rules: _TenacityRules) -> AsyncRetrying:
+    def _build_retrying(self, hooks: _TenacityRules) -> AsyncRetrying:
         # Imported by the first retry: it is a fifteenth of the package's import, and most calls never fail.
         from tenacity import AsyncRetrying, stop_after_attempt, wait_random_exponential  # noqa: PLC0415
 
         options: dict[str, Any] = {
             "sleep": self.clock.sleep,
-            "before_sleep": rules.before_sleep,
+            "before_sleep": hooks.before_sleep,
             "reraise": True,
             "retry_error_callback": None,
         }
         if not isinstance(self.policy, RetryPolicy):
             users = self.policy
-            rules.users_before_sleep = users.before_sleep
+            hooks.users_before_sleep = users.before_sleep
             condition = None if _is_default(users.retry) else users.retry
             return users.copy(
-                stop=rules.stop(users.stop), wait=rules.wait(users.wait), retry=rules.retry(condition), **options
+                stop=hooks.stop(users.stop), wait=hooks.wait(users.wait), retry=hooks.retry(condition), **options
             )
         return AsyncRetrying(
-            stop=rules.stop(stop_after_attempt(self.policy.max_attempts)),
-            wait=rules.wait(wait_random_exponential(self.policy.initial, self.policy.maximum)),
-            retry=rules.retry(None),
+            stop=hooks.stop(stop_after_attempt(self.policy.max_attempts)),
+            wait=hooks.wait(wait_random_exponential(self.policy.initial, self.policy.maximum)),
+            retry=hooks.retry(None),
             **options,
         )
 
