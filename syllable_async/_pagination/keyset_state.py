@@ -71,6 +71,7 @@ class KeysetStep:
 
     def next(self, page: ListResponseSession, context: KeysetContext) -> KeysetState | None:
         rows, start = page.items, self.start
+        # All from the start on was asked for, and there is nothing; an empty page in doubt was asked for twice.
         if not rows:
             return None
         first, last = rows[0].timestamp, rows[-1].timestamp
@@ -78,28 +79,35 @@ class KeysetStep:
         if start is not None and first < floor(start, SECOND):
             raise PaginationError("the server does not honour start_datetime", page=context.request_number)
         ids = frozenset(map(row_key, rows))
+        # In ascending order it reaches the end of the walk; or it holds as many sessions as there are.
         if last >= context.end or self.is_last(page, ids, context):
             return None
+        # Nothing behind the block that was read, though asked from the block's last instant on.
         if self.done_until is not None and last <= self.done_until and start == self.done_until:
             return self._after_done_block(self.done_until, ids)
         following = self._following(first, last)
+        # The next page begins later, and this one brought something: so the walk gets on, and no row is passed over,
+        # because this page is one view of everything up to its last timestamp.
         if (start is None or following > start) and not (ids <= self.previous_ids and last == self.last_timestamp):
             return KeysetStep(following, last, ids, page.total_count, self.done_until)
+        # The start was rounded down, and the page did not get past it: that unit is read by offset.
         if start is not None and first < start:
-            # The start was rounded down, and the page did not get past it: that unit is read by offset.
             unit = MILLISECOND if first >= floor(start, MILLISECOND) else SECOND
             until = max(last, floor(start, unit) + unit - TIMESTAMP_RESOLUTION)
+        # One timestamp fills the page; or nothing new came, and the page may yet have been cut just there.
         else:
-            # One timestamp fills the page; or nothing new came, and the page may yet have been cut just there.
             until = last
         return TieStep(until, following if start is None else start, len(rows), page=1, ids=set(ids))
 
     def _following(self, first: datetime, last: datetime) -> datetime:
+        # Rows that come again show that the next page is of the same list; an eighth of the page's time is cheap.
         following = instant_before(last, max(TIMESTAMP_RESOLUTION, min(LOOK_BACK, (last - first) / 8)))
+        # What a `TieStep` has read is not read again, or its instant would fill the page once more.
         if self.done_until is not None:
             following = max(following, self.done_until + TIMESTAMP_RESOLUTION)
         # Never from the last timestamp itself: an exclusive start would leave out the rest of its sessions.
         following = min(following, instant_before(last, TIMESTAMP_RESOLUTION))
+        # So far back it would be the same page again; just before the last timestamp is the latest safe start.
         if self.start is not None and following <= self.start:
             following = max(following, instant_before(last, TIMESTAMP_RESOLUTION))
         return following
@@ -110,19 +118,24 @@ class KeysetStep:
         It is where it went down by just the rows that the page before had and this one has not. A total of one row in
         two, of 10,000 at most, or of this page alone does not, aside from steps by one row.
         """
+        # Another number of sessions than this page has: more follow, or nobody counts.
         if page.total_count != len(ids):
             return False
+        # The first page has nothing to compare its total with, so it counts for what the totals before were worth.
         if self.previous_total is None:
             return context.totals_trusted
         passed = len(self.previous_ids - ids)
+        # One row gone and a total of one less may be chance, unless this page brought nothing new either.
         return self.previous_total - passed == page.total_count and passed > (0 if ids <= self.previous_ids else 1)
 
     def confirms_total(self, page: ListResponseSession) -> bool | None:
         """Whether this total and the one before fit together; None: they say nothing."""
         ids = set(map(row_key, page.items))
+        # A total that is not there, or less than what came with it, is no total.
         if page.total_count is None or page.total_count < len(ids):
             return False
         passed = len(self.previous_ids - ids)
+        # A step by a row proves nothing: one that came or went in the meantime looks the same.
         if self.previous_total is None or passed < 2:
             return None
         return self.previous_total - passed == page.total_count
@@ -167,59 +180,66 @@ class TieStep:
 
     def next(self, page: ListResponseSession, context: KeysetContext) -> KeysetState | None:
         rows = page.items
+        # A server that rounds the start down does so to a second at most: what is earlier answers another question.
         if rows and rows[0].timestamp < floor(self.start, SECOND):
             raise PaginationError("the server does not honour start_datetime", page=context.request_number)
         here = {row_key(row) for row in rows if row.timestamp <= self.until}
         new = here - self.ids
+        # Rows are in order, so one behind the block says that all of the block's rows were before it.
         passed = bool(rows) and rows[-1].timestamp > self.until
         # After a short page only nothing may come; else the limit was cut on the way, and the offsets with it.
         cut = self.short is not None and bool(rows)
-        clean = self.no_duplicates and len(new) == len(here) and not cut
+        no_duplicates = self.no_duplicates and len(new) == len(here)
         read = self.ids | new
-        proven = clean and self.previous_pass == read
+        proven = no_duplicates and not cut and self.previous_pass == read
+        # A page without a new row ends the pass even if it has rows: a server that repeats itself would never end it.
         over = passed or cut or not new
+        # Two passes agree. Where the one before found nothing behind the block, its empty page is not asked for again.
         if proven and (over or not self.more_follows):
             return self._after(page, here, passed=passed)
+        # The rows change faster than they are read, or the answers contradict each other: no pass can be believed.
         if over and self.passes == MAX_TIE_PASSES:
             raise PaginationError(
                 f"{MAX_TIE_PASSES} passes over one timestamp never agreed", page=context.request_number
             )
+        # Not proven yet: only a pass with distinct rows and equal offsets can be what the next one confirms.
         if over:
-            return self._again(
-                read if clean else None, self._next_size(cut=cut, only_behind=passed and not here), passed
-            )
-        self.ids, self.no_duplicates, self.page = read, clean, self.page + 1
+            size = self._next_size(cut=cut, only_behind=passed and not here)
+            return self._again(read if no_duplicates and not cut else None, size, passed)
+        # The pass goes on: a full or short page within the block says nothing yet about the block's end.
+        self.ids, self.no_duplicates, self.page = read, no_duplicates, self.page + 1
         self.short = len(rows) if len(rows) < self.size else None
         return self
 
     def _after(self, page: ListResponseSession, here: set[str], *, passed: bool) -> KeysetStep | None:
         more_counted = page.total_count is not None and page.total_count > len(self.previous_pass or ())
+        # Two passes and the total agree that nothing lies behind the block: the walk is at its end.
         if not passed and not self.more_follows and not more_counted:
             return None
-        # What the pass before saw behind the block has gone, or moved up by a deletion: it is asked for by its time.
-        # So it is where only the total tells of more; an empty page is the end then.
-        if not passed:
-            return KeysetStep(self.until, self.until, frozenset(self.ids), done_until=self.until)
-        last = page.items[-1].timestamp
-        behind = last - max(TIMESTAMP_RESOLUTION, min(LOOK_BACK, (last - self.until) / 8))
-        if here and behind > self.until:
-            # What lies behind the block is on one page with rows of it, so nothing is missing between.
-            return KeysetStep(behind, last, frozenset(map(row_key, page.items)), done_until=self.until)
+        # What lies behind the block is on one page with rows of it, so nothing is missing between.
+        if passed and here:
+            last = page.items[-1].timestamp
+            following = last - max(TIMESTAMP_RESOLUTION, min(LOOK_BACK, (last - self.until) / 8))
+            if following > self.until:
+                return KeysetStep(following, last, frozenset(map(row_key, page.items)), done_until=self.until)
+        # What lies behind is on no page with rows of the block, has gone meanwhile, or moved up by a deletion; or only
+        # the total tells of it. So it is asked for by its time: an empty page is the end then.
         return KeysetStep(self.until, self.until, frozenset(self.ids), done_until=self.until)
 
     def _next_size(self, *, cut: bool, only_behind: bool) -> int:
+        # The server gives pages of this length now: offsets that are multiples of it leave no gap.
         if cut and self.short is not None:
             return self.short
         # So that the last page of the next pass holds rows of the block and rows behind it.
         return self.size - 1 if only_behind and self.size > 1 else self.size
 
-    def _again(self, believed: set[str] | None, size: int, more_follows: bool) -> TieStep:
+    def _again(self, previous_pass: set[str] | None, size: int, more_follows: bool) -> TieStep:
         return TieStep(
             self.until,
             self.start,
             size,
             passes=self.passes + 1,
-            previous_pass=believed,
+            previous_pass=previous_pass,
             more_follows=more_follows,
         )
 

@@ -93,6 +93,7 @@ class IdLog:
         new = list[Session]()
         for row in rows:
             key = row.session_id or row_key(row)
+            # A span that has ended, or the walk before this one, may have given it.
             if key not in members and key not in others:
                 members.add(key)
                 ids.append(key)
@@ -123,6 +124,7 @@ class IdLog:
     def cut(self, moment: datetime) -> KnownIds:
         """Take out those at or after an instant."""
         bound, known = to_micros(moment), self.view()
+        # Nearly always: a walk that has just begun knows nothing of the later half, and nothing is copied.
         if all(at < bound for at in known.micros):
             return KnownIds.of()
         taken = known.since(moment)
@@ -137,6 +139,7 @@ class IdLog:
 
     def after(self, start: datetime | None) -> list[tuple[int, str]]:
         """Those after an instant, oldest first."""
+        # Without a start the very first instant is one of them.
         bound = to_micros(start or MIN_INSTANT) - (start is None)
         known = self.view()
         return sorted((at, key) for key, at in zip(known.ids, known.micros, strict=True) if at > bound)

@@ -100,11 +100,13 @@ class OffsetState(Generic[T]):
         Raises:
             PaginationError: the server repeats itself, or does not end.
         """
+        # Midway nobody has counted the rows before the first page: the server's page size is the best estimate.
         before = self.next_page * max(page.page_size, 0) if self._rows is None else self._rows
         longer = self._longer_size(page)
+        # Pages are longer now: this one begins behind rows that are on none of those that came.
         if longer * self.next_page > before and self._may_move:
-            # Pages are longer now: this one begins behind rows that are on none of those that came.
             return self._move(before, longer, page)
+        # Without rows there is nothing to compare.
         if not page.row_count:
             return self._accept_empty(page, before, gap=longer * self.next_page > before)
         keys = self._identity.keys(page)
@@ -114,11 +116,14 @@ class OffsetState(Generic[T]):
         explained = overlap is not None and overlap == self._ahead + (growth or 0)
         shorter = bool(overlap) and not explained and self._is_shorter(len(keys), before - (overlap or 0))
         fresh = self._fresh(keys, overlap)
+        # Pages are shorter now, and this one is wholly among the rows that came: the next row is some pages on.
         if not fresh and shorter and self._may_move:
             return self._move(before, len(keys), page)
+        # Nobody counts, so an overlap in order is all that can be known of rows that came in before.
         if fresh and growth is None:
             explained = overlap is not None and overlap >= self._ahead and not (overlap and early)
         explained = explained or shorter
+        # Nothing new may be one answer of a replica that is behind: the same page a moment later tells.
         if not fresh and not explained and not self.second_look:
             self.second_look = True
             return ()
@@ -129,6 +134,7 @@ class OffsetState(Generic[T]):
             (longer * self.next_page > before, "its pages have another size"),
         )
         self.drifts += bool(growth) or overlap != 0
+        # The rows of the overlap were counted already, and a full page has this length from here on.
         if shorter:
             before, self.largest_page = before - (overlap or 0), len(keys)
         self._commit(page, before, keys, mark)
@@ -138,10 +144,13 @@ class OffsetState(Generic[T]):
 
     def _longer_size(self, page: Page[T, Any]) -> int:
         """The page size of a server that seems to clamp less than before; 0: it does not."""
+        # The first page has none before it.
         if not self.largest_page or self._page_size is None:
             return 0
+        # More rows than any page had: so many fit on a page now, whatever `page_size` says.
         if page.row_count > self.largest_page:
             return page.row_count
+        # The last page may have few rows, so `page_size` counts where it has grown.
         return page.page_size if page.page_size > self._page_size else 0
 
     def _is_shorter(self, count: int, position: int) -> bool:
@@ -167,6 +176,7 @@ class OffsetState(Generic[T]):
     def _accept_empty(self, page: Page[T, Any], before: int, *, gap: bool) -> tuple[T, ...]:
         """An empty page is the end once it was seen twice, or where a total that holds still says the same."""
         growth, total, pages = self._growth(page), page.total_count, page.total_pages
+        # Rows should be there, nobody counts, or the count has just changed: one look is not enough.
         if not self.second_look and (total != before or growth):
             self.second_look = True
             return ()
@@ -189,14 +199,17 @@ class OffsetState(Generic[T]):
 
         Rows without ids may be alike and still be two, so they overlap where that was expected, or by a full page.
         """
+        # All rows are new and distinct, as on nearly every page.
         if self._known.isdisjoint(keys) and len(set(keys)) == len(keys):
             return 0
         recent, distance = self._recent, 0
+        # An overlap begins with the page's first row, so its last place among the recent rows says how long it is.
         if keys[0] in self._known:
             distance = next(n for n, key in enumerate(reversed(recent), 1) if key == keys[0])
         start = len(recent) - distance
         run = list(islice(recent, start, start + len(keys)))
         expected_or_whole = distance == expected or len(run) == len(keys) >= self.largest_page
+        # Alike by chance: a row without an id that does not continue as the recent ones did is a new one.
         if isinstance(keys[0], tuple) and not (run == keys[: len(run)] and expected_or_whole):
             distance, run = 0, []
         ids = [key for key in keys[len(run) :] if not isinstance(key, tuple)]
@@ -205,6 +218,7 @@ class OffsetState(Generic[T]):
 
     def _fresh(self, keys: list[Hashable], overlap: int | None) -> Sequence[int]:
         """The indices of the rows that were not there yet. A row without an id is one that was only in an overlap."""
+        # Nothing repeats, so all are new, equal rows without ids too.
         if overlap == 0:
             return range(len(keys))
         here: set[Hashable] = set()
@@ -221,9 +235,12 @@ class OffsetState(Generic[T]):
 
         So a loop of any length is found in constant memory, those that are longer than the remembered ids too.
         """
+        # A server that makes up new rows for ever is caught by no comparison.
         if self._count >= MAX_PAGES:
             raise PaginationError(f"the server does not end within {MAX_PAGES} pages", page=self.next_page)
+        # A page that came before: rows inserted before it explain that only if there are as many as it has.
         circle = mark == self._landmark and growth < count and not stale
+        # One stale page may be a list that moves; so many in a row, each seen twice, are a server that stands still.
         if circle or (stale and not explained and self._stale_pages + 1 >= MAX_STALE_PAGES):
             raise PaginationError("the server repeats rows instead of going on", page=self.next_page)
 
@@ -236,6 +253,7 @@ class OffsetState(Generic[T]):
         self.next_page += 1
         self.ended = not full and page.total_count == rows and page.total_pages in {None, self.next_page}
         self._count += 1
+        # At powers of two: the distance between landmarks doubles, so it becomes longer than any loop (Brent).
         if self._count & (self._count - 1) == 0:
             self._landmark = mark
 
@@ -250,9 +268,11 @@ class OffsetState(Generic[T]):
         return page.row_count >= min(sizes, default=1)
 
     def _take_rows(self, page: Page[T, Any], keys: list[Hashable], fresh: Sequence[int]) -> tuple[T, ...]:
+        # All rows are new: the page's own tuple, without a copy.
         if len(fresh) == len(keys):
             self._remember(keys)
             return page.rows
+        # Invalid rows have keys but stand beside the valid ones, so indices are counted over both.
         self._remember([keys[index] for index in fresh])
         invalid, chosen = {row.index for row in page.invalid}, set(fresh)
         valid = (index for index in range(len(keys)) if index not in invalid)
@@ -267,6 +287,7 @@ class OffsetState(Generic[T]):
     def _warn_of_drift(self, *signs: tuple[bool, str]) -> None:
         """Say once, of the first sign that is there, that rows may be missing."""
         reason = next((reason for is_there, reason in signs if is_there), None)
+        # One warning a walk: what follows a first drift says nothing new.
         if self._warned or reason is None:
             return
         # Before the warning: it may be turned into an error, and `anext` again must then go on.

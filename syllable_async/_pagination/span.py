@@ -63,6 +63,7 @@ class Span:
         """Ask from there on next, a tick early because the server's start may be exclusive."""
         self._page_start = since
         start = None if since is None else instant_before(since, TIMESTAMP_RESOLUTION)
+        # The end is not included, so a span that begins at it is empty.
         self.step = KeysetStep(start) if (since or MIN_INSTANT) < self.end else None
 
     @property
@@ -118,6 +119,7 @@ class Span:
         if isinstance(step, TieStep) and step.page:
             # Only the end of the block has no rows to check it by.
             return not page.items and page.total_count != len(step.ids)
+        # The page begins among the newest that were given: a list that is behind, or being rebuilt, has none of them.
         if self.knows_any(page):
             return False
         return not page.items or bool(self._expected_on(page))
@@ -125,6 +127,7 @@ class Span:
     def missing(self, page: ListResponseSession) -> tuple[str, ...]:
         """Of the sessions that a doubtful answer leaves out, the oldest and the newest with an id."""
         expected = [key for _, key in self._expected_on(page)]
+        # Those with an id, where there are any: only they can be asked for.
         ids = [key for key in expected if not key.startswith("sha256:")] or expected
         return tuple(dict.fromkeys((*ids[:1], *ids[-1:])))
 
@@ -134,6 +137,7 @@ class Span:
         Not those after its last timestamp: the walk goes on from there, so nothing is passed over. Nor those at it, if
         the page may be full.
         """
+        # A later page of a block begins behind what the pages before it gave.
         if self.step is None or self.step.page:
             return []
         expected = self._log.after(self.step.start)
@@ -155,10 +159,13 @@ class Span:
     def accept(self, page: ListResponseSession, context: KeysetContext, keep_from: datetime, others: IdLog) -> None:
         """Take an answer in. What is raised here leaves the span as it was."""
         step = cast("KeysetState", self.step)
+        until, offset = step.until, step.offset
         following = step.next(page, context)
-        until = step.until
+        # The block is proven and the walk goes on behind it: what the page has of that is taken in with it. Else only
+        # the block's own rows are, as those behind it may not be all.
         if until is not None and following is not None and following.start is not None and following.start > until:
             until = None
+        # Nothing raises from here on.
         self._page_start, self.step = step.start, following
         self._largest_page = max(self._largest_page, len(page.items))
         self.forget(min(step.start or MIN_INSTANT, keep_from))
@@ -166,10 +173,11 @@ class Span:
         if until is not None and until < end:
             end = until + TIMESTAMP_RESOLUTION
         self.rows.extend(self._log.add_new([row for row in page.items if lowest <= row.timestamp < end], others))
-        self._count(page, step)
+        self._count(page, offset)
 
     def forget(self, moment: datetime) -> None:
         """Forget the ids of sessions before an instant, and give none of them any more."""
+        # A whole second, as a server that rounds the start down sends again what lies between.
         lowest = floor(moment, SECOND)
         if lowest > self._floor:
             self._floor = lowest
@@ -180,15 +188,17 @@ class Span:
         """All ids that are kept."""
         return self._log.view(len(self.rows))
 
-    def _count(self, page: ListResponseSession, step: KeysetState) -> None:
+    def _count(self, page: ListResponseSession, offset: int) -> None:
         items = page.items
+        # The end of the span, or a page that leaves nothing to reckon with.
         if self.step is None or not items:
             self.rows_left = 0
             return
         first, last = items[0].timestamp, items[-1].timestamp
         self._time_per_row = max(last - first, TIMESTAMP_RESOLUTION) / len(items)
         if page.total_count is not None:
-            self.rows_left = max(0, page.total_count - step.offset - len(items))
+            self.rows_left = max(0, page.total_count - offset - len(items))
+        # Nobody counts: the rest is reckoned to be as dense as this page.
         else:
             self.rows_left = (self.end - last) / max(self._time_per_row, TIMESTAMP_RESOLUTION)
 
@@ -200,11 +210,13 @@ class Span:
         page: a walk up to now may have its sessions far back.
         """
         position = self._position()
+        # Less than two pages: each half would cost a request and save none.
         if position is None or not self.rows_left or self.rows_left < 2 * self._largest_page:
             return None
         left = self.end - position
         left = min(self._time_per_row, left / self.rows_left) * self.rows_left
         middle = floor(position + left / 2, SECOND)
+        # The left half looks back, so it has to be longer than that; the right one must not be empty.
         if middle <= position + LOOK_BACK or middle >= self.end:
             return None
         # A walk that goes on from a cursor knows sessions of both halves.

@@ -132,6 +132,7 @@ class ResumableDownload:
         ranged = self._ranged and (self.offset > 0 or self._end_unproven)
         request = resume.next_request(self._delivered, self._overlap, ranged=ranged)
         self._response = response = await self._request(request)
+        # `aclose` came while the response was on its way: whoever reads must not get bytes of it.
         if self.closed:
             raise _closed_error()
         # A 416 has said what it had to say.
@@ -146,6 +147,7 @@ class ResumableDownload:
         elif self._end_unproven and self.offset and self.total is None and span.end is None and span.framing == "close":
             self.verified = "none"
             await self.release()
+        # A part that continues what was delivered, or all of it again: its bytes have to show that it is the same.
         else:
             await self._accept(span, response.headers)
 
@@ -160,6 +162,7 @@ class ResumableDownload:
             return await self._open(request.headers)
         except APIError as error:
             failure = error
+        # Only a range can be unsatisfiable; the length that comes with it says whether the end was reached.
         if failure.status == 416 and request.ranged:
             self._on_416(failure, request)
             return None
@@ -173,10 +176,12 @@ class ResumableDownload:
         raise failure
 
     def _count_connection(self) -> None:
+        # The last one brought enough, so it does not count: a long recording may take any number of such connections.
         if self.offset - self._offset_at_request >= ENOUGH:
             self._poor_connections -= 1
         self._offset_at_request = self.offset
         self._poor_connections += 1
+        # Attempts are counted anew after each new byte, so one byte a connection would go on for ever.
         if self._poor_connections > MAX_POOR_CONNECTIONS:
             message = f"gave up after {MAX_POOR_CONNECTIONS} requests that brought little; of the last: "
             raise IncompleteRecordingError(message + self._last_failure, received=self.received, total=self.total)
@@ -189,10 +194,12 @@ class ResumableDownload:
         # It denies a range that its own length allows: ask for all, and compare.
         if answer == "contradictory":
             self._ranged = False
+        # Its length is the offset: nothing lies behind what was delivered.
         else:
             self.verified = "length"
 
     async def _accept(self, span: resume.BodySpan, headers: Mapping[str, str]) -> None:
+        # Before the first byte, so that no disk is filled for nothing.
         if span.total is not None and span.total > self._max_bytes:
             raise RecordingError(f"a recording of {span.total} bytes is above the limit of {self._max_bytes}")
         resume.check_total(self._delivered, span)
@@ -203,6 +210,7 @@ class ResumableDownload:
         if self.offset:
             digest = await self._prefix_digest() if span.start == 0 else None
             self._prefix_check = resume.PrefixCheck(self._delivered, span, self._tail, digest)
+        # Nothing was delivered, so this response may be of another version than an earlier one: it begins anew.
         else:
             self.total = None
             self._sha256 = None if self._digest is not None or _will_resume(headers) else hashlib.sha256()
@@ -210,6 +218,7 @@ class ResumableDownload:
             self._head = b"" if is_text(self.content_type) else None
 
     async def _prefix_digest(self) -> bytes | None:
+        # The file's writer hashes what it writes, so the bytes are hashed once.
         if self._digest is not None:
             return await self._digest()
         return None if self._sha256 is None else self._sha256.digest()
@@ -221,10 +230,12 @@ class ResumableDownload:
         self.content_type = self._headers.get("Content-Type")
         self.total = self.total if self._span.total is None else self._span.total
         self._limit = self._max_bytes if self.total is None else self.total
+        # A part ends where it said, however long the recording is.
         if self._span.end is not None:
             self._limit = self._span.end
 
     async def _receive(self, response: StreamedResponse) -> bytes:
+        # All that was announced is here: a body that never closes is not waited for.
         if self._position == self._span.end:
             return b""
         failure: SyllableConnectionError | None = None
@@ -236,6 +247,7 @@ class ResumableDownload:
         # What we ended ourselves is neither a cut nor an end, however the body looks.
         if self.closed:
             raise _closed_error()
+        # A cut: the next connection resumes, and knows why this one ended.
         if failure is not None:
             await self._abandon_connection(failure.reason)
             raise failure
@@ -254,8 +266,10 @@ class ResumableDownload:
         # A second response: what it repeats has to be equal, and then it is believed.
         elif self._prefix_check is not None:
             chunk = self._compare(self._prefix_check, chunk)
+        # It repeated what was delivered, and brought nothing that is new.
         if not chunk:
             return chunk
+        # More than was announced or is allowed: what is handed on ends there, or nothing is.
         if self.offset + len(chunk) > self._limit:
             chunk = self._cut_to_length(chunk)
         self.offset += len(chunk)
@@ -267,6 +281,7 @@ class ResumableDownload:
 
     def _compare(self, check: resume.PrefixCheck, chunk: bytes) -> bytes:
         chunk = check.feed(chunk)
+        # All that was delivered was found to be equal, so this is the same recording.
         if check.finished:
             self._trust_response()
             # The prefix was hashed anew on the way, so the hash of the whole goes on from there.
@@ -289,6 +304,7 @@ class ResumableDownload:
         # An earlier one said so, and this one goes on: they are not of one recording.
         if self.total is not None:
             raise RecordingChangedError(f"the recording is longer now than the {self.total} bytes announced before")
+        # Nobody announced an end, so the limit is what is left.
         raise RecordingError(f"the recording is above the limit of {self._max_bytes} bytes")
 
     async def _on_end_of_body(self) -> None:
@@ -300,12 +316,14 @@ class ResumableDownload:
         # Only the closing connection says that this is the end, and a range can find out whether it is.
         if verified == "none" and self._ranged and not self._end_unproven and resume.strong_etag(self.etag):
             await self._probe_for_more()
+        # The framing, or a total, says that this is the end.
         elif verified is not None:
             self.verified = verified
             await self.release()
         # A part as long as it said, with new bytes in it, of a recording that is longer: the next part is asked for.
         elif self._position == self._span.end and self._prefix_check is None:
             await self.release()
+        # It ended before anything said that it would.
         else:
             await self._abandon_connection("the recording ended before its announced length")
             raise SyllableConnectionError(self._last_failure)
@@ -316,6 +334,7 @@ class ResumableDownload:
         await self.release()
         try:
             await self._connect()
+        # A server that refuses the question leaves what was known before it: it ended as such bodies end.
         except (APIError, SyllableConnectionError):
             self.verified = "none"
 
