@@ -39,7 +39,8 @@ ORDERS = {  # each room's files from left to right: those on the left import non
     "_decoding": [["native", "lenient"], ["converter"], ["decode"]],
     "_retry": [["policy", "quota"], ["retrier"]],
     "_pagination": [
-        ["query", "iterators", "offset_state", "known_ids"],
+        ["query", "iterators", "offset_state", "keyset_page"],
+        ["known_ids"],
         ["cursor", "offset", "keyset_state"],
         ["offset_pager", "span"],
         ["parallel"],
@@ -111,6 +112,7 @@ PURE = {
     "_pagination/query",
     "_pagination/offset_state",
     "_pagination/keyset_state",
+    "_pagination/keyset_page",
     "_pagination/known_ids",
     "_pagination/cursor",
     "_pagination/span",

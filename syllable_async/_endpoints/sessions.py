@@ -8,13 +8,13 @@ from collections.abc import Awaitable, Callable, Collection, Iterable
 from contextlib import suppress
 from datetime import datetime
 from functools import partial
-from typing import Literal, Self, TypeAlias, TypeVar, cast
+from typing import Literal, Self, TypeAlias, TypeVar
 
 import attrs
 
-from .._decoding import Converter, decode
+from .._decoding import Converter, decode, decode_page
 from .._http import RecordingRequest, Transport, encode_path_segment
-from .._messages import Request
+from .._messages import Page, Request
 from .._pagination import ListQuery, Pager
 from .._recordings import (
     BulkProgress,
@@ -29,7 +29,7 @@ from .._recordings import (
 )
 from .._retry import CallState, Retries
 from .._validators import check_strings, non_negative_seconds
-from ..errors import NotFoundError, PaginationError, RecordingChangedError, ResponseValidationError, SyllableError
+from ..errors import NotFoundError, RecordingChangedError, ResponseValidationError, SyllableError
 from ..models import (
     InspectLatencyResponse,
     InvalidRow,
@@ -126,7 +126,8 @@ class Sessions(Endpoint):
             start_datetime: earliest time, an aware `datetime`, or a string that is sent as it is.
             end_datetime: latest time, likewise. Whether a bound is inclusive the API does not say.
             on_invalid_row: called once with each row that does not fit its model; every other row comes. Without it
-                such a row ends the walk with `ResponseValidationError`.
+                such a row ends the walk with `ResponseValidationError`. `snapshot` and `follow` go by the row's
+                timestamp; a page on which no row has one raises `PaginationError`.
             retries: in place of the client's policy.
         """
         query = ListQuery.from_arguments(
@@ -141,24 +142,19 @@ class Sessions(Endpoint):
             end_datetime=end_datetime,
         )
         sessions, tell = self._with_policy(retries), InvalidRowHook.from_argument(on_invalid_row)
-        fetch = sessions._fetch_page if tell is None else partial(sessions._fetch_valid_rows, tell)
         return Pager(
-            fetch,
+            partial(sessions._fetch_page, keep_invalid=tell is not None),
             query,
             self._transport.clock,
             sessions._session_exists,
             fetch_rows=lambda query: sessions._fetch_rows(_list_request(query), ListResponseSession, tell),
+            tell_invalid=tell.page if tell is not None else lambda _: None,
         )
 
-    def _fetch_page(self, query: ListQuery) -> Awaitable[ListResponseSession]:
-        return self._fetch(_list_request(query), ListResponseSession)
-
-    async def _fetch_valid_rows(self, tell: InvalidRowHook, query: ListQuery) -> ListResponseSession:
-        page = await self._fetch_rows(_list_request(query), ListResponseSession, tell)
-        if page.invalid and not page.rows:
-            # A walk by key that went on from here would have no row to go on from.
-            raise PaginationError("no row of a page fits its model", page=query.page or 0)
-        return cast("ListResponseSession", page.response)
+    async def _fetch_page(self, query: ListQuery, *, keep_invalid: bool) -> Page[Session, InvalidRow]:
+        """A page with its rows' instants. A walk by key tells of invalid rows itself: it knows which it told before."""
+        response = await self._transport.send(_list_request(query))
+        return decode_page(response.body, ListResponseSession, self._converter, keep_invalid=keep_invalid)
 
     async def _session_exists(self, session_id: str) -> bool:
         """Whether a session was not deleted; also one that does not fit its model is there."""

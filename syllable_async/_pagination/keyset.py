@@ -19,9 +19,10 @@ from ..errors import (
     SyllableConnectionError,
     SyllableError,
 )
-from ..models import ListResponseSession, Session
+from ..models import InvalidRow, Session
 from .cursor import Cursor, CursorSpan, fingerprint, fingerprints
 from .iterators import RowIterator
+from .keyset_page import KeysetPage
 from .keyset_state import SECOND, KeysetContext, floor, instant_before
 from .known_ids import MIN_INSTANT, IdLog
 from .parallel import SpanRequests, split_spans
@@ -31,6 +32,8 @@ from .span import Span
 logger = logging.getLogger("syllable_async")
 
 SessionExists = Callable[[str], Awaitable[bool]]
+TellInvalid = Callable[[tuple[InvalidRow, ...]], None]
+"""Called with rows that do not fit their model; each of them is told once, however often it comes here."""
 PAUSES = (1.0, 2.0)
 """Seconds before each further look at a page that leaves out what it should hold."""
 SHORT_LOOK_BACK = timedelta(seconds=300)
@@ -42,16 +45,22 @@ class PageReader:
     """Fetches the next page of a span, and believes none that contradicts what was given."""
 
     def __init__(
-        self, fetch_page: FetchPage, session_exists: SessionExists | None, query: ListQuery, clock: Clock
+        self,
+        fetch_page: FetchPage,
+        session_exists: SessionExists | None,
+        tell_invalid: TellInvalid,
+        query: ListQuery,
+        clock: Clock,
     ) -> None:
         self._fetch_page = fetch_page
         self._session_exists = session_exists
+        self._tell_invalid = tell_invalid
         self._query = query
         self._clock = clock
         self._has_rows = False
         self.requests = 0
 
-    async def read(self, span: Span) -> ListResponseSession:
+    async def read(self, span: Span) -> KeysetPage:
         """One page. Where it is doubtful it is asked for again after a pause, and then by id.
 
         Raises:
@@ -68,20 +77,26 @@ class PageReader:
             if not span.is_doubtful(other):
                 return other
             # Of two doubtful answers the one that begins earlier: the other may be from a replica that is behind.
-            if other.items and (not page.items or other.items[0].timestamp <= page.items[0].timestamp):
+            if other.rows and (not page.rows or other.instants[0] <= page.instants[0]):
                 page = other
         missing = span.missing(page)
         await self._believe_deletion(missing)
-        if not page.items and not query.page and (missing or self._has_rows):
+        if not page.rows and not query.page and (missing or self._has_rows):
             await self._believe_emptiness()
         span.expect_nothing(page)
         return page
 
-    async def _fetch(self, query: ListQuery, span: Span) -> ListResponseSession:
-        page = await self._fetch_page(query)
+    async def _fetch(self, query: ListQuery, span: Span) -> KeysetPage:
+        page = KeysetPage.of(await self._fetch_page(query))
         self.requests += 1
+        if page.unplaced:
+            self._tell_invalid(page.unplaced)
+            if not page.rows:
+                raise PaginationError(
+                    "no row of a page fits its model, nor has a timestamp to go on from", page=self.requests
+                )
         span.check(page, self.requests)
-        self._has_rows = self._has_rows or bool(page.items)
+        self._has_rows = self._has_rows or bool(page.rows)
         return page
 
     async def _believe_deletion(self, missing: tuple[str, ...]) -> None:
@@ -94,7 +109,8 @@ class PageReader:
         """Refuse an empty page while the list as a whole, which gave sessions before, has none at any time."""
         everything = self._query.replace(page=0, start_datetime=None, end_datetime=None)
         self.requests += 1
-        if not (await self._fetch_page(everything)).items:
+        page = KeysetPage.of(await self._fetch_page(everything))
+        if not (page.rows or page.unplaced):
             raise self._behind("the list is empty, though it gave sessions before")
 
     def _behind(self, what: str) -> PaginationError:
@@ -119,6 +135,7 @@ class SnapshotIterator(RowIterator[Session]):
         clock: Clock,
         parallel: int = 1,
         session_exists: SessionExists | None = None,
+        tell_invalid: TellInvalid = lambda _: None,
     ) -> None:
         if cursor is not None and not isinstance(cursor, Cursor):
             raise TypeError(f"cursor must be a Cursor, not {type(cursor).__name__}; see Cursor.from_json")
@@ -134,7 +151,8 @@ class SnapshotIterator(RowIterator[Session]):
         self._clock = clock
         super().__init__(max_items)
         self._parallel = parallel
-        self._pages = PageReader(fetch_page, session_exists, query, clock)
+        self._pages = PageReader(fetch_page, session_exists, tell_invalid, query, clock)
+        self._tell_invalid = tell_invalid
         self._requests = SpanRequests(self._pages.read, parallel)
         self._end: datetime | None = None
         self._spans: list[Span] = []
@@ -221,7 +239,7 @@ class SnapshotIterator(RowIterator[Session]):
             self._rows = ready.rows
         return bool(self._spans)
 
-    def _accept(self, ended: list[tuple[Span, asyncio.Task[ListResponseSession]]]) -> None:
+    def _accept(self, ended: list[tuple[Span, asyncio.Task[KeysetPage]]]) -> None:
         """Take in what came. A page that failed leaves its span where it was."""
         failures = list[BaseException]()
         for span, task in ended:
@@ -232,11 +250,14 @@ class SnapshotIterator(RowIterator[Session]):
         if failures:
             raise failures[0]
 
-    def _accept_page(self, span: Span, page: ListResponseSession) -> None:
+    def _accept_page(self, span: Span, page: KeysetPage) -> None:
         # The first page of a span is not checked by any session, and so its total ends nothing.
         is_trusted = self._totals_trusted and span.knows_any(page)
         context = KeysetContext(span.end, self._pages.requests, is_trusted)
         trusted = span.confirms_total(page)
+        if page.has_invalid:
+            # First of all, because it may raise. The walk knows them as it knows those that it gave.
+            self._tell_invalid(span.new_invalid(page, self._known))
         span.accept(page, context, self._keep_from, self._known)
         if trusted is not None:
             self._totals_trusted = trusted
@@ -262,6 +283,7 @@ class FollowIterator(SnapshotIterator):
         overlap: float,
         clock: Clock,
         session_exists: SessionExists | None = None,
+        tell_invalid: TellInvalid = lambda _: None,
     ) -> None:
         super().__init__(
             fetch_page,
@@ -271,6 +293,7 @@ class FollowIterator(SnapshotIterator):
             overlap=overlap,
             clock=clock,
             session_exists=session_exists,
+            tell_invalid=tell_invalid,
         )
         self._interval = interval
         self._live: Span | None = None

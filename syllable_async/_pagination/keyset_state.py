@@ -15,8 +15,8 @@ from typing import TypeAlias
 import attrs
 
 from ..errors import PaginationError
-from ..models import ListResponseSession
-from .known_ids import MAX_INSTANT, MIN_INSTANT, TIMESTAMP_RESOLUTION, row_key
+from .keyset_page import KeysetPage
+from .known_ids import MAX_INSTANT, MIN_INSTANT, TIMESTAMP_RESOLUTION
 
 MILLISECOND = timedelta(milliseconds=1)
 SECOND = timedelta(seconds=1)
@@ -69,16 +69,16 @@ class KeysetStep:
     page = offset = 0
     size = until = None
 
-    def next(self, page: ListResponseSession, context: KeysetContext) -> KeysetState | None:
-        rows, start = page.items, self.start
+    def next(self, page: KeysetPage, context: KeysetContext) -> KeysetState | None:
+        start = self.start
         # All from the start on was asked for, and there is nothing; an empty page in doubt was asked for twice.
-        if not rows:
+        if not page.rows:
             return None
-        first, last = rows[0].timestamp, rows[-1].timestamp
+        first, last = page.instants[0], page.instants[-1]
         # A server may round the start down, to a second at most; an answer that begins earlier is to another question.
         if start is not None and first < floor(start, SECOND):
             raise PaginationError("the server does not honour start_datetime", page=context.request_number)
-        ids = frozenset(map(row_key, rows))
+        ids = frozenset(page.keys)
         # In ascending order it reaches the end of the walk; or it holds as many sessions as there are.
         if last >= context.end or self.is_last(page, ids, context):
             return None
@@ -97,7 +97,7 @@ class KeysetStep:
         # One timestamp fills the page; or nothing new came, and the page may yet have been cut just there.
         else:
             until = last
-        return TieStep(until, following if start is None else start, len(rows), page=1, ids=set(ids))
+        return TieStep(until, following if start is None else start, len(page.rows), page=1, ids=set(ids))
 
     def _following(self, first: datetime, last: datetime) -> datetime:
         # Rows that come again show that the next page is of the same list; an eighth of the page's time is cheap.
@@ -112,7 +112,7 @@ class KeysetStep:
             following = max(following, instant_before(last, TIMESTAMP_RESOLUTION))
         return following
 
-    def is_last(self, page: ListResponseSession, ids: frozenset[str], context: KeysetContext) -> bool:
+    def is_last(self, page: KeysetPage, ids: frozenset[str], context: KeysetContext) -> bool:
         """Whether the total says that nothing lies behind this page, and can be believed.
 
         It is where it went down by just the rows that the page before had and this one has not. A total of one row in
@@ -128,9 +128,9 @@ class KeysetStep:
         # One row gone and a total of one less may be chance, unless this page brought nothing new either.
         return self.previous_total - passed == page.total_count and passed > (0 if ids <= self.previous_ids else 1)
 
-    def confirms_total(self, page: ListResponseSession) -> bool | None:
+    def confirms_total(self, page: KeysetPage) -> bool | None:
         """Whether this total and the one before fit together; None: they say nothing."""
-        ids = set(map(row_key, page.items))
+        ids = set(page.keys)
         # A total that is not there, or less than what came with it, is no total.
         if page.total_count is None or page.total_count < len(ids):
             return False
@@ -178,17 +178,17 @@ class TieStep:
     def offset(self) -> int:
         return self.page * self.size
 
-    def next(self, page: ListResponseSession, context: KeysetContext) -> KeysetState | None:
-        rows = page.items
+    def next(self, page: KeysetPage, context: KeysetContext) -> KeysetState | None:
+        instants = page.instants
         # A server that rounds the start down does so to a second at most: what is earlier answers another question.
-        if rows and rows[0].timestamp < floor(self.start, SECOND):
+        if instants and instants[0] < floor(self.start, SECOND):
             raise PaginationError("the server does not honour start_datetime", page=context.request_number)
-        here = {row_key(row) for row in rows if row.timestamp <= self.until}
+        here = {key for key, instant, _ in page if instant <= self.until}
         new = here - self.ids
         # Rows are in order, so one behind the block says that all of the block's rows were before it.
-        passed = bool(rows) and rows[-1].timestamp > self.until
+        passed = bool(instants) and instants[-1] > self.until
         # After a short page only nothing may come; else the limit was cut on the way, and the offsets with it.
-        cut = self.short is not None and bool(rows)
+        cut = self.short is not None and bool(instants)
         no_duplicates = self.no_duplicates and len(new) == len(here)
         read = self.ids | new
         proven = no_duplicates and not cut and self.previous_pass == read
@@ -208,20 +208,20 @@ class TieStep:
             return self._again(read if no_duplicates and not cut else None, size, passed)
         # The pass goes on: a full or short page within the block says nothing yet about the block's end.
         self.ids, self.no_duplicates, self.page = read, no_duplicates, self.page + 1
-        self.short = len(rows) if len(rows) < self.size else None
+        self.short = len(instants) if len(instants) < self.size else None
         return self
 
-    def _after(self, page: ListResponseSession, here: set[str], *, passed: bool) -> KeysetStep | None:
+    def _after(self, page: KeysetPage, here: set[str], *, passed: bool) -> KeysetStep | None:
         more_counted = page.total_count is not None and page.total_count > len(self.previous_pass or ())
         # Two passes and the total agree that nothing lies behind the block: the walk is at its end.
         if not passed and not self.more_follows and not more_counted:
             return None
         # What lies behind the block is on one page with rows of it, so nothing is missing between.
         if passed and here:
-            last = page.items[-1].timestamp
+            last = page.instants[-1]
             following = last - max(TIMESTAMP_RESOLUTION, min(LOOK_BACK, (last - self.until) / 8))
             if following > self.until:
-                return KeysetStep(following, last, frozenset(map(row_key, page.items)), done_until=self.until)
+                return KeysetStep(following, last, frozenset(page.keys), done_until=self.until)
         # What lies behind is on no page with rows of the block, has gone meanwhile, or moved up by a deletion; or only
         # the total tells of it. So it is asked for by its time: an empty page is the end then.
         return KeysetStep(self.until, self.until, frozenset(self.ids), done_until=self.until)

@@ -2,25 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
 from array import array
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Self
 
-import attrs
-
-from ..models import Session
+from .keyset_page import Row
 
 TIMESTAMP_RESOLUTION = timedelta(microseconds=1)
 MIN_INSTANT = datetime.min.replace(tzinfo=UTC)
 MAX_INSTANT = datetime.max.replace(tzinfo=UTC)
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-
-
-def row_key(row: Session) -> str:
-    """What a session is known by: its id, or a hash of all its fields where it has none."""
-    return row.session_id or "sha256:" + hashlib.sha256(repr(attrs.astuple(row)).encode()).hexdigest()
 
 
 class KnownIds:
@@ -87,18 +79,17 @@ class IdLog:
     def __len__(self) -> int:
         return len(self._ids) - self._head
 
-    def add_new(self, rows: Iterable[Session], others: IdLog) -> list[Session]:
-        """Append the rows that are in neither log, and give them back."""
-        members, ids = self._members, self._ids
-        new = list[Session]()
-        for row in rows:
-            key = row.session_id or row_key(row)
+    def add_new(self, found: Iterable[tuple[str, datetime, Row]], others: IdLog) -> list[Row]:
+        """Append the rows that are in neither log, each with its key and its instant, and give them back."""
+        members, ids, micros = self._members, self._ids, self._micros
+        new = list[Row]()
+        for key, instant, row in found:
             # A span that has ended, or the walk before this one, may have given it.
             if key not in members and key not in others:
                 members.add(key)
                 ids.append(key)
+                micros.append((instant - EPOCH) // TIMESTAMP_RESOLUTION)
                 new.append(row)
-        self._micros.extend([(row.timestamp - EPOCH) // TIMESTAMP_RESOLUTION for row in new])
         return new
 
     def extend(self, known: KnownIds, since: datetime) -> None:

@@ -12,7 +12,7 @@ from .._timing import SYSTEM_CLOCK, Clock
 from .._validators import non_negative_int, non_negative_seconds
 from ..models import ListResponseSession, Session
 from .cursor import Cursor
-from .keyset import FollowIterator, SessionExists, SnapshotIterator
+from .keyset import FollowIterator, SessionExists, SnapshotIterator, TellInvalid
 from .offset import PageIterator
 from .offset_pager import FetchRows, OffsetPager
 from .offset_state import Identity
@@ -24,7 +24,8 @@ MAX_OVERLAP = 366 * 86400.0
 
 
 async def _fetch_as_page(fetch_page: FetchPage, query: ListQuery) -> Page[Session, Any]:
-    return page_of(await fetch_page(query))
+    page = await fetch_page(query)
+    return page if isinstance(page, Page) else page_of(page)
 
 
 class Pager(OffsetPager[Session]):
@@ -38,7 +39,7 @@ class Pager(OffsetPager[Session]):
     add them.
     """
 
-    __slots__ = ("_fetch_page", "_session_exists")
+    __slots__ = ("_fetch_page", "_session_exists", "_tell_invalid")
     _advice = ". Pager.snapshot() is exact while the data moves"
     _query: ListQuery
 
@@ -50,10 +51,12 @@ class Pager(OffsetPager[Session]):
         session_exists: SessionExists | None = None,
         *,
         fetch_rows: FetchRows[Session] | None = None,
+        tell_invalid: TellInvalid = lambda _: None,
     ) -> None:
         super().__init__(fetch_rows or partial(_fetch_as_page, fetch_page), query, SESSION_IDENTITY, clock)
         self._fetch_page = fetch_page
         self._session_exists = session_exists
+        self._tell_invalid = tell_invalid
 
     if TYPE_CHECKING:
 
@@ -117,6 +120,7 @@ class Pager(OffsetPager[Session]):
             clock=self._clock,
             parallel=parallel,
             session_exists=self._session_exists,
+            tell_invalid=self._tell_invalid,
         )
 
     def follow(self, cursor: Cursor | None = None, interval: float = 30.0, overlap: float = 14400.0) -> FollowIterator:
@@ -159,6 +163,7 @@ class Pager(OffsetPager[Session]):
             overlap=_checked_overlap(overlap),
             clock=self._clock,
             session_exists=self._session_exists,
+            tell_invalid=self._tell_invalid,
         )
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 
-from ..models import ListResponseSession
 from .iterators import cancel_threadsafe, consume_exception
+from .keyset_page import KeysetPage
 from .span import Span
 
-Read = Callable[[Span], Awaitable[ListResponseSession]]
+Read = Callable[[Span], Awaitable[KeysetPage]]
 
 
 def split_spans(spans: list[Span], parallel: int) -> list[Span]:
@@ -33,7 +33,7 @@ class SpanRequests:
     def __init__(self, read: Read, parallel: int) -> None:
         self._read = read
         self._parallel = parallel
-        self._tasks: dict[asyncio.Task[ListResponseSession], Span] = {}
+        self._tasks: dict[asyncio.Task[KeysetPage], Span] = {}
 
     def launch(self, spans: Sequence[Span]) -> None:
         """Send the next request of each span that has no rows; a span with rows counts as one in flight."""
@@ -46,7 +46,7 @@ class SpanRequests:
                 self._tasks[task] = span
                 free -= 1
 
-    async def wait(self) -> list[tuple[Span, asyncio.Task[ListResponseSession]]]:
+    async def wait(self) -> list[tuple[Span, asyncio.Task[KeysetPage]]]:
         """The requests that ended, at least one of them; empty where none is in flight."""
         if not self._tasks:
             return []
@@ -72,5 +72,5 @@ class SpanRequests:
             cancel_threadsafe(task)
 
 
-async def _call(read: Read, span: Span) -> ListResponseSession:
+async def _call(read: Read, span: Span) -> KeysetPage:
     return await read(span)

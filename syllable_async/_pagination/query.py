@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Self
 
 import msgspec
 
+from .._messages import Page
 from .._validators import (
     check_datetime,
     check_string,
@@ -17,7 +18,7 @@ from .._validators import (
     non_negative_int,
     parse_instant,
 )
-from ..models import ListResponseSession
+from ..models import ListResponseSession, Session
 
 DEFAULT_PAGE_SIZE = 100
 """What a walk asks for when the caller names no `limit`; the API's own default of 25 costs four times the requests."""
@@ -167,4 +168,4 @@ class LabelQuery(ListQuery, frozen=True):
     required_fields: ClassVar[tuple[str, ...]] = ()
 
 
-FetchPage = Callable[[ListQuery], Awaitable[ListResponseSession]]
+FetchPage = Callable[[ListQuery], Awaitable[ListResponseSession | Page[Session, Any]]]

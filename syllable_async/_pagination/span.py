@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections import deque
 from datetime import datetime
+from itertools import pairwise
 from typing import cast
 
 from ..errors import PaginationError
-from ..models import ListResponseSession, Session
+from ..models import InvalidRow, Session
 from .cursor import CursorSpan
+from .keyset_page import KeysetPage
 from .keyset_state import (
     LOOK_BACK,
     SECOND,
@@ -20,7 +22,7 @@ from .keyset_state import (
     floor,
     instant_before,
 )
-from .known_ids import MIN_INSTANT, TIMESTAMP_RESOLUTION, IdLog, KnownIds, row_key, to_micros
+from .known_ids import MIN_INSTANT, TIMESTAMP_RESOLUTION, IdLog, KnownIds, to_micros
 from .query import ListQuery
 
 
@@ -40,6 +42,7 @@ class Span:
         "_largest_page",
         "_log",
         "_page_start",
+        "_reached",
         "_time_per_row",
         "end",
         "rows",
@@ -52,6 +55,7 @@ class Span:
         self.rows: deque[Session] = deque()
         self.rows_left: float | None = None
         self._largest_page = 1
+        self._reached = MIN_INSTANT
         self._time_per_row = TIMESTAMP_RESOLUTION
         self._log = IdLog(cursor.known)
         self._gone = set[str]() if cursor.is_checked else set(cursor.known.ids)
@@ -101,37 +105,34 @@ class Span:
             end_datetime=ceiling(self.end),
         )
 
-    def check(self, page: ListResponseSession, request_number: int) -> None:
+    def check(self, page: KeysetPage, request_number: int) -> None:
         """Refuse an answer that is not in order."""
-        before = MIN_INSTANT
-        for row in page.items:
-            if row.timestamp < before:
-                raise PaginationError("the server does not honour order_by=timestamp", page=request_number)
-            before = row.timestamp
+        if any(after < before for before, after in pairwise(page.instants)):
+            raise PaginationError("the server does not honour order_by=timestamp", page=request_number)
 
-    def knows_any(self, page: ListResponseSession) -> bool:
+    def knows_any(self, page: KeysetPage) -> bool:
         """Whether an answer holds a session that was given."""
-        return any(row_key(row) in self._log for row in page.items)
+        return any(key in self._log for key in page.keys)
 
-    def is_doubtful(self, page: ListResponseSession) -> bool:
+    def is_doubtful(self, page: KeysetPage) -> bool:
         """Whether an answer leaves out all that it should hold of what was given; or is empty where nothing tells."""
         step = self.step
         if isinstance(step, TieStep) and step.page:
             # Only the end of the block has no rows to check it by.
-            return not page.items and page.total_count != len(step.ids)
+            return not page.rows and page.total_count != len(step.ids)
         # The page begins among the newest that were given: a list that is behind, or being rebuilt, has none of them.
         if self.knows_any(page):
             return False
-        return not page.items or bool(self._expected_on(page))
+        return not page.rows or bool(self._expected_on(page))
 
-    def missing(self, page: ListResponseSession) -> tuple[str, ...]:
+    def missing(self, page: KeysetPage) -> tuple[str, ...]:
         """Of the sessions that a doubtful answer leaves out, the oldest and the newest with an id."""
         expected = [key for _, key in self._expected_on(page)]
         # Those with an id, where there are any: only they can be asked for.
         ids = [key for key in expected if not key.startswith("sha256:")] or expected
         return tuple(dict.fromkeys((*ids[:1], *ids[-1:])))
 
-    def _expected_on(self, page: ListResponseSession) -> list[tuple[int, str]]:
+    def _expected_on(self, page: KeysetPage) -> list[tuple[int, str]]:
         """The sessions that were given and should be on the page, oldest first.
 
         Not those after its last timestamp: the walk goes on from there, so nothing is passed over. Nor those at it, if
@@ -141,22 +142,22 @@ class Span:
         if self.step is None or self.step.page:
             return []
         expected = self._log.after(self.step.start)
-        if page.items:
+        if page.rows:
             size = min(self._largest_page, self.step.size or self._largest_page)
-            is_full = len(page.items) >= size or (page.total_count or 0) > len(page.items)
-            bound = to_micros(page.items[-1].timestamp) + (not is_full)
+            is_full = len(page.rows) >= size or (page.total_count or 0) > len(page.rows)
+            bound = to_micros(page.instants[-1]) + (not is_full)
             expected = [one for one in expected if one[0] < bound]
         return [one for one in expected if one[1] not in self._gone]
 
-    def expect_nothing(self, page: ListResponseSession) -> None:
+    def expect_nothing(self, page: KeysetPage) -> None:
         """What should be on the page was deleted: it is not asked for again."""
         self._gone.update(key for _, key in self._expected_on(page))
 
-    def confirms_total(self, page: ListResponseSession) -> bool | None:
+    def confirms_total(self, page: KeysetPage) -> bool | None:
         """Whether the total of an answer and the one before fit together; None: they say nothing."""
         return self.step.confirms_total(page) if isinstance(self.step, KeysetStep) else None
 
-    def accept(self, page: ListResponseSession, context: KeysetContext, keep_from: datetime, others: IdLog) -> None:
+    def accept(self, page: KeysetPage, context: KeysetContext, keep_from: datetime, others: IdLog) -> None:
         """Take an answer in. What is raised here leaves the span as it was."""
         step = cast("KeysetState", self.step)
         until, offset = step.until, step.offset
@@ -167,13 +168,29 @@ class Span:
             until = None
         # Nothing raises from here on.
         self._page_start, self.step = step.start, following
-        self._largest_page = max(self._largest_page, len(page.items))
+        self._largest_page = max(self._largest_page, len(page.rows))
         self.forget(min(step.start or MIN_INSTANT, keep_from))
         lowest, end = self._floor, self.end
         if until is not None and until < end:
             end = until + TIMESTAMP_RESOLUTION
-        self.rows.extend(self._log.add_new([row for row in page.items if lowest <= row.timestamp < end], others))
+        found = [one for one in page if lowest <= one[1] < end]
+        if found:
+            self._reached = max(self._reached, found[-1][1])
+        if page.has_invalid:
+            # Before the others in the log: they were told, while of the others the last ones are pending.
+            found.sort(key=lambda one: not isinstance(one[2], InvalidRow))
+        self.rows.extend([row for row in self._log.add_new(found, others) if not isinstance(row, InvalidRow)])
         self._count(page, offset)
+
+    def new_invalid(self, page: KeysetPage, others: IdLog) -> tuple[InvalidRow, ...]:
+        """The rows of the span that do not fit and that were not met before."""
+        return tuple(
+            row
+            for key, instant, row in page
+            if isinstance(row, InvalidRow)
+            and self._floor <= instant < self.end
+            and not (key in self._log or key in others)
+        )
 
     def forget(self, moment: datetime) -> None:
         """Forget the ids of sessions before an instant, and give none of them any more."""
@@ -188,16 +205,16 @@ class Span:
         """All ids that are kept."""
         return self._log.view(len(self.rows))
 
-    def _count(self, page: ListResponseSession, offset: int) -> None:
-        items = page.items
+    def _count(self, page: KeysetPage, offset: int) -> None:
+        count = len(page.rows)
         # The end of the span, or a page that leaves nothing to reckon with.
-        if self.step is None or not items:
+        if self.step is None or not count:
             self.rows_left = 0
             return
-        first, last = items[0].timestamp, items[-1].timestamp
-        self._time_per_row = max(last - first, TIMESTAMP_RESOLUTION) / len(items)
+        first, last = page.instants[0], page.instants[-1]
+        self._time_per_row = max(last - first, TIMESTAMP_RESOLUTION) / count
         if page.total_count is not None:
-            self.rows_left = max(0, page.total_count - offset - len(items))
+            self.rows_left = max(0, page.total_count - offset - count)
         # Nobody counts: the rest is reckoned to be as dense as this page.
         else:
             self.rows_left = (self.end - last) / max(self._time_per_row, TIMESTAMP_RESOLUTION)
@@ -238,8 +255,7 @@ class Span:
             step.start,
             step.until,
             step.last_timestamp if isinstance(step, KeysetStep) else None,
+            self._reached,
         ]
-        if self.rows:
-            places.append(self.rows[-1].timestamp)
         position = max(place for place in places if place is not None)
         return None if position == MIN_INSTANT else position

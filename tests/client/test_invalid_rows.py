@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -13,10 +14,12 @@ from syllable_async import (
     PaginationError,
     ResponseValidationError,
     Session,
+    make_converter,
 )
 from syllable_async._pagination.pager import Pager
 from syllable_async.testing import FakeSyllable, faults
 
+HOUR = timedelta(hours=1)
 WALKS: dict[str, Callable[[Pager], AsyncIterator[Session]]] = {
     "items": lambda pager: pager.items(),
     "items, prefetch": lambda pager: pager.items(prefetch=4),
@@ -60,13 +63,64 @@ async def test_one_page_leaves_the_invalid_row_out(client: AsyncSyllableClient, 
     assert [row.index for row in told] == [2]
 
 
-async def test_a_page_of_invalid_rows_alone_is_refused(client: AsyncSyllableClient, server: FakeSyllable) -> None:
+@pytest.mark.parametrize("parallel", [1, 8])
+@pytest.mark.parametrize("limit", [1, 3, 100])
+async def test_a_snapshot_goes_past_pages_of_invalid_rows_alone(
+    limit: int, parallel: int, client: AsyncSyllableClient, server: FakeSyllable
+) -> None:
+    def change(page: Any) -> Any:
+        for row in page["items"]:
+            row["duration"] = {"seconds": 61}
+        return page
+
+    server.faults.add("sessions.list", faults.edit_json(change, times=None))
+    told = list[InvalidRow]()
+    pager = client.sessions.list(limit=limit, on_invalid_row=told.append)
+    assert [row async for row in pager.snapshot(parallel=parallel)] == []
+    assert sorted(row.raw["session_id"] for row in told) == sorted(server.listed)
+
+
+async def test_a_page_without_a_timestamp_is_told_and_refused(
+    client: AsyncSyllableClient, server: FakeSyllable
+) -> None:
     def change(page: Any) -> Any:
         return {**page, "items": [5]}
 
     server.faults.add("sessions.list", faults.edit_json(change, times=None))
-    with pytest.raises(PaginationError, match="no row of a page fits"):
-        [row async for row in client.sessions.list(on_invalid_row=print).snapshot()]
+    told = list[InvalidRow]()
+    walk = client.sessions.list(on_invalid_row=told.append).snapshot()
+    for _ in range(2):
+        with pytest.raises(PaginationError, match="no row of a page fits its model, nor has a timestamp"):
+            await anext(walk)
+    assert [row.raw for row in told] == [5]
+
+
+async def test_a_snapshot_goes_by_the_time_on_the_wire_whatever_a_hook_makes_of_it(server: FakeSyllable) -> None:
+    converter = make_converter()
+    hours = iter(range(10**6))
+    converter.register_structure_hook(datetime, lambda _, __: datetime(2026, 10, 25, tzinfo=UTC) - next(hours) * HOUR)
+    async with AsyncSyllableClient(server.api_key, base_url=server.url, converter=converter) as client:
+        got = [row.session_id async for row in client.sessions.list(limit=4).snapshot()]
+    assert sorted(map(str, got)) == sorted(server.listed)
+
+
+async def test_a_snapshot_whose_function_raises_tells_the_rest_later(
+    client: AsyncSyllableClient, server: FakeSyllable
+) -> None:
+    bad = min(server.listed)
+    server.faults.add("sessions.list", spoil({"duration": "x"}, bad))
+    told = list[str]()
+
+    def tell(row: InvalidRow) -> None:
+        told.append(row.raw["session_id"])
+        if len(told) == 1:
+            raise LookupError
+
+    walk = client.sessions.list(limit=3, on_invalid_row=tell).snapshot()
+    with pytest.raises(LookupError):
+        [row async for row in walk]
+    rest = [row.session_id async for row in walk]
+    assert (told, bad in rest) == ([bad, bad], False)
 
 
 async def test_what_the_function_raises_passes_through(client: AsyncSyllableClient, server: FakeSyllable) -> None:

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 import attrs
 import pytest
 
+from syllable_async._pagination.keyset_page import KeysetPage
 from syllable_async._pagination.keyset_state import (
     MAX_TIE_PASSES,
     SECOND,
@@ -28,10 +29,10 @@ CONTEXT = KeysetContext(end=at(10_000_000), request_number=7)
 TRUSTING = attrs.evolve(CONTEXT, totals_trusted=True)
 
 
-def page_at(*micros: int, total: int | None = None, first: int = 0) -> ListResponseSession:
+def page_at(*micros: int, total: int | None = None, first: int = 0) -> KeysetPage:
     """A page of sessions at these times; `s0` at the first, and so on."""
     rows = tuple(session(number, time) for number, time in enumerate(micros, first))
-    return ListResponseSession(items=rows, page=0, page_size=3, total_count=total)
+    return KeysetPage.of(ListResponseSession(items=rows, page=0, page_size=3, total_count=total))
 
 
 def names(*numbers: int) -> frozenset[str]:
@@ -95,7 +96,7 @@ def test_nothing_is_earlier_than_the_beginning_or_later_than_the_end() -> None:
         ),
     ],
 )
-def test_next_of_a_keyset_step(step: KeysetStep, page: ListResponseSession, following: KeysetState | None) -> None:
+def test_next_of_a_keyset_step(step: KeysetStep, page: KeysetPage, following: KeysetState | None) -> None:
     assert step.next(page, CONTEXT) == following
 
 
@@ -117,7 +118,7 @@ def test_next_of_a_keyset_step(step: KeysetStep, page: ListResponseSession, foll
 def test_a_total_ends_a_walk_where_it_fits_the_one_before(
     previous: frozenset[str],
     previous_total: int | None,
-    page: ListResponseSession,
+    page: KeysetPage,
     is_last: bool,
     confirms: bool | None,
 ) -> None:
@@ -138,7 +139,7 @@ def test_rows_before_the_start_raise() -> None:
         assert caught.value.page == 7
 
 
-def after(step: KeysetState | None, *pages: ListResponseSession) -> KeysetState | None:
+def after(step: KeysetState | None, *pages: KeysetPage) -> KeysetState | None:
     for page in pages:
         assert step is not None
         step = step.next(page, CONTEXT)

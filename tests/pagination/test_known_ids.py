@@ -7,7 +7,8 @@ from datetime import UTC, datetime
 import attrs
 import pytest
 
-from syllable_async._pagination.known_ids import MIN_INSTANT, IdLog, KnownIds, row_key, to_micros
+from syllable_async._pagination.keyset_page import row_key
+from syllable_async._pagination.known_ids import MIN_INSTANT, IdLog, KnownIds, to_micros
 from syllable_async.models import Session
 
 from .paged_source import at, session
@@ -49,7 +50,7 @@ def test_a_row_is_added_once_and_not_if_the_other_log_has_it() -> None:
     known = log(1)
     rows = [session(0, 1), session(1, 2), session(1, 2), session(2, 3)]
     others = IdLog(KnownIds.of(["s2"], [0]))
-    assert known.add_new(rows, others) == [rows[1]]
+    assert known.add_new([(row_key(row), row.timestamp, row) for row in rows], others) == [rows[1]]
     assert held(known.view()) == [("s0", 1), ("s1", 2)]
     assert ("s1" in known, "s2" in known, len(known)) == (True, False, 2)
 

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from syllable_async._pagination.cursor import CursorSpan
+from syllable_async._pagination.keyset_page import KeysetPage
 from syllable_async._pagination.keyset_state import KeysetContext, KeysetStep, TieStep
 from syllable_async._pagination.known_ids import MIN_INSTANT, IdLog, KnownIds, to_micros
 from syllable_async._pagination.query import ListQuery
@@ -21,11 +22,11 @@ END = at(1_000 * S)
 NOBODY = IdLog(KnownIds.of())
 
 
-def page(*rows: Session, total: int | None = None) -> ListResponseSession:
-    return ListResponseSession(items=rows, page=0, page_size=3, total_count=total)
+def page(*rows: Session, total: int | None = None) -> KeysetPage:
+    return KeysetPage.of(ListResponseSession(items=rows, page=0, page_size=3, total_count=total))
 
 
-def seconds(*numbers: int, total: int | None = None) -> ListResponseSession:
+def seconds(*numbers: int, total: int | None = None) -> KeysetPage:
     """The sessions of these seconds: `s7` at 7 s."""
     return page(*(session(number, number * S) for number in numbers), total=total)
 
@@ -37,7 +38,7 @@ def span(
     return Span(CursorSpan(floor=since, since=since, end=end, known=of_before, is_checked=is_checked), end)
 
 
-def accept(walk: Span, *pages: ListResponseSession, keep_from: datetime = MIN_INSTANT) -> Span:
+def accept(walk: Span, *pages: KeysetPage, keep_from: datetime = MIN_INSTANT) -> Span:
     for number, one in enumerate(pages):
         walk.accept(one, KeysetContext(walk.end, number), keep_from, NOBODY)
     return walk
@@ -132,7 +133,7 @@ def given(*numbers: int) -> KnownIds:
     ],
 )
 def test_a_page_without_any_session_that_was_given_is_doubtful(
-    answer: ListResponseSession, doubtful: bool, missing: tuple[str, ...]
+    answer: KeysetPage, doubtful: bool, missing: tuple[str, ...]
 ) -> None:
     walk = span(at(5 * S), known=given(5, 6, 7))
     assert walk.is_doubtful(answer) is doubtful
@@ -140,7 +141,7 @@ def test_a_page_without_any_session_that_was_given_is_doubtful(
         assert walk.missing(answer) == missing
         walk.expect_nothing(answer)
         assert walk.missing(answer) == ()
-        assert walk.is_doubtful(answer) is not answer.items
+        assert walk.is_doubtful(answer) is (not answer.rows)
 
 
 def test_a_page_that_is_not_full_should_have_what_lies_at_its_last_timestamp() -> None:
@@ -209,7 +210,7 @@ def test_ids_are_kept_from_the_start_of_the_last_page_or_from_where_they_are_wan
         (seconds(), 0),
     ],
 )
-def test_it_reckons_how_many_rows_are_left(answer: ListResponseSession, rows_left: float) -> None:
+def test_it_reckons_how_many_rows_are_left(answer: KeysetPage, rows_left: float) -> None:
     assert span().rows_left is None
     assert accept(span(), answer).rows_left == pytest.approx(rows_left)
 
@@ -280,7 +281,7 @@ def test_the_place_of_a_block_is_its_last_instant() -> None:
     right = walk.split()
     assert right is not None
     assert walk.end == at(75 * S)
-    walk.rows.append(session(80, 71 * S))
+    walk._reached = at(71 * S)
     assert walk.split() is None  # the rows that were taken in reach that far: too little is left
 
 

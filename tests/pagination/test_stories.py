@@ -14,11 +14,12 @@ import pytest
 
 from syllable_async._pagination import keyset
 from syllable_async._pagination.cursor import Cursor
+from syllable_async._pagination.keyset_page import KeysetPage
 from syllable_async._pagination.pager import Pager
 from syllable_async._pagination.query import ListQuery
 from syllable_async._pagination.span import Span
 from syllable_async.errors import PaginationError
-from syllable_async.models import ListResponseSession, Session
+from syllable_async.models import Session
 
 from .model_server import MICROSECOND, SECOND, START, CallCentre, ModelServer, Story, drawn
 from .paged_source import UnavailableError
@@ -113,7 +114,7 @@ def test_the_same_stories_catch_the_rules_of_the_first_release(seed: int) -> Non
 
 @pytest.mark.parametrize("seed", [11, 31, 48, 57, 91, 97, 138, 139, 164, 166])
 def test_the_same_stories_catch_an_engine_that_believes_each_page(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    def believe(_span: Span, _page: ListResponseSession) -> bool:
+    def believe(_span: Span, _page: KeysetPage) -> bool:
         return False
 
     monkeypatch.setattr(Span, "is_doubtful", believe)

@@ -1,0 +1,78 @@
+"""A page as a walk by key sees it: each row that the server sent with its key and its instant, valid or not."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any, Self, TypeAlias, cast
+
+import attrs
+
+from .._messages import Page, page_of
+from ..models import InvalidRow, ListResponseSession, Session
+
+Row: TypeAlias = Session | InvalidRow
+
+
+@attrs.frozen
+class KeysetPage:
+    """Columns of one length, in the server's order.
+
+    A row that does not fit its model has its place like any other, so that a walk goes past it. Where its timestamp
+    cannot be read it has the instant of the row before it, or else after it: the server put it there.
+    """
+
+    rows: tuple[Row, ...]
+    keys: tuple[str, ...]
+    instants: tuple[datetime, ...]
+    """UTC, as on the wire."""
+    total_count: int | None = None
+    has_invalid: bool = False
+    unplaced: tuple[InvalidRow, ...] = ()
+    """Rows without a timestamp that can be read. Where no row has one, no row has a place, and `rows` is empty."""
+
+    @classmethod
+    def of(cls, page: Page[Session, Any] | ListResponseSession) -> Self:
+        """The same page."""
+        if isinstance(page, ListResponseSession):
+            page = page_of(page)
+        rows, keys = list[Row](page.rows), [row.session_id or row_key(row) for row in page.rows]
+        instants = list[datetime | None](page.instants or [row.timestamp for row in page.rows])
+        for invalid, instant in zip(page.invalid, page.invalid_instants, strict=True):
+            rows.insert(invalid.index, invalid)
+            keys.insert(invalid.index, row_key(invalid))
+            instants.insert(invalid.index, instant)
+        unplaced = tuple(row for row, at in zip(page.invalid, page.invalid_instants, strict=True) if at is None)
+        placed = _placed(instants) if unplaced else cast("list[datetime]", instants)
+        if not placed:
+            rows, keys = [], []
+        return cls(tuple(rows), tuple(keys), tuple(placed), page.total_count, bool(page.invalid), unplaced)
+
+    def __iter__(self) -> Iterator[tuple[str, datetime, Row]]:
+        return zip(self.keys, self.instants, self.rows, strict=True)
+
+
+def _placed(instants: list[datetime | None]) -> list[datetime]:
+    """Each row without an instant has that of the one before, or of the first that has one; empty where none has."""
+    before = next((instant for instant in instants if instant is not None), None)
+    placed = list[datetime]()
+    for instant in instants:
+        before = instant or before
+        if before is not None:
+            placed.append(before)
+    return placed
+
+
+def row_key(row: Row) -> str:
+    """What a session is known by: its id, or a hash of all its fields where it has none."""
+    if isinstance(row, InvalidRow):
+        raw: Any = row.raw
+        found = cast("dict[str, Any]", raw).get("session_id") if isinstance(raw, dict) else None
+        is_id = isinstance(found, str | int) and not isinstance(found, bool)
+        return (str(found) if is_id else "") or _digest(raw)
+    return row.session_id or _digest(attrs.astuple(row))
+
+
+def _digest(content: Any) -> str:
+    return "sha256:" + hashlib.sha256(repr(content).encode("utf-8", "surrogatepass")).hexdigest()
