@@ -35,10 +35,10 @@ Converter: TypeAlias = "MsgspecJsonConverter"
 _FINE_TIME = re.compile(rb"\d:\d\d\.\d{7}").search
 """A time with more digits than microseconds: msgspec would round it, into the next second even."""
 _LONG_FRACTION = re.compile(rb"\.\d{7}").search
-"""A time or a number; quick, because it begins with a character of its own. Its call costs less than one of ours."""
-_HEAD = 2048
-"""Bytes that are looked at for such times. A server that writes them does so in each row, and to search a whole page
-costs a seventh of its decoding."""
+"""A time or a number; quick, because it begins with a character of its own, and is called by no function of ours."""
+_HEAD = 1024
+"""Bytes that are looked at for such times: a row. A server that writes them does so in each row, and to search a whole
+page costs a seventh of its decoding."""
 _warned: set[tuple[str, Change]] = set()
 """What was warned of in this process: once per type and path."""
 
@@ -164,11 +164,13 @@ def _envelope(cls: Any) -> type[ListResponse[Any]]:
 def _instants(reader: _Reader, rows: tuple[Any, ...], body: bytes) -> tuple[datetime, ...]:
     """When each row is, UTC. A user's hook may have made a local time of a timestamp: then the wire is asked."""
     if reader.is_native:
-        stamps = [getattr(row, "timestamp", None) for row in rows]
+        found = [getattr(row, "timestamp", None) for row in rows]
     else:
-        stamps = [_instant_of(row) for row in msgspec.json.decode(body)["items"]]
-    found = tuple(stamp.astimezone(UTC) for stamp in stamps if isinstance(stamp, datetime))
-    return found if len(found) == len(rows) else ()
+        found = [_instant_of(row) for row in msgspec.json.decode(body)["items"]]
+    if not all(isinstance(stamp, datetime) for stamp in found):
+        return ()
+    stamps = cast("list[datetime]", found)
+    return tuple([stamp if stamp.tzinfo is UTC else stamp.astimezone(UTC) for stamp in stamps])
 
 
 def _instant_of(row: object) -> datetime | None:

@@ -148,8 +148,12 @@ class Sessions(Endpoint):
             self._transport.clock,
             sessions._session_exists,
             fetch_rows=lambda query: sessions._fetch_rows(_list_request(query), ListResponseSession, tell),
+            fetch_response=sessions._fetch_list if tell is None else None,
             tell_invalid=tell.page if tell is not None else lambda _: None,
         )
+
+    def _fetch_list(self, query: ListQuery) -> Awaitable[ListResponseSession]:
+        return self._fetch(_list_request(query), ListResponseSession)
 
     async def _fetch_page(self, query: ListQuery, *, keep_invalid: bool) -> Page[Session, InvalidRow]:
         """A page with its rows' instants. A walk by key tells of invalid rows itself: it knows which it told before."""

@@ -18,6 +18,8 @@ from .query import PageQuery
 T = TypeVar("T")
 FetchRows = Callable[[Any], Awaitable[Page[T, Any]]]
 """Fetches the page that a query of the pager's kind asks for."""
+FetchResponse = Callable[[Any], Awaitable[ListResponse[T]]]
+"""The same, where the envelope alone is asked for."""
 
 
 class _CallOnly:
@@ -57,7 +59,7 @@ class OffsetPager(Generic[T]):
     on: they are left out the second time, and nothing is lost.
     """
 
-    __slots__ = ("_clock", "_fetch", "_identity", "_name", "_query")
+    __slots__ = ("_clock", "_fetch", "_fetch_response", "_identity", "_name", "_query")
     _advice = ""
 
     def __init__(
@@ -67,9 +69,11 @@ class OffsetPager(Generic[T]):
         identity: Identity[T],
         clock: Clock = SYSTEM_CLOCK,
         *,
+        fetch_response: FetchResponse[T] | None = None,
         name: str = "",
     ) -> None:
         self._fetch = fetch
+        self._fetch_response = self._fetch_one_page if fetch_response is None else fetch_response
         self._query = query
         self._identity = identity
         self._clock = clock
@@ -83,10 +87,10 @@ class OffsetPager(Generic[T]):
         return f"<{' '.join(filter(None, [type(self).__name__, self._name, *given, filters]))}, not awaited>"
 
     def __await__(self) -> Generator[Any, Any, ListResponse[T]]:
-        return self._one_page().__await__()
+        return self._fetch_response(self._query).__await__()
 
-    async def _one_page(self) -> ListResponse[T]:
-        response: ListResponse[T] = (await self._fetch(self._query)).response
+    async def _fetch_one_page(self, query: PageQuery) -> ListResponse[T]:
+        response: ListResponse[T] = (await self._fetch(query)).response
         return response
 
     def __aiter__(self) -> ItemIterator[T]:

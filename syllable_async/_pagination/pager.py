@@ -14,7 +14,7 @@ from ..models import ListResponseSession, Session
 from .cursor import Cursor
 from .keyset import FollowIterator, SessionExists, SnapshotIterator, TellInvalid
 from .offset import PageIterator
-from .offset_pager import FetchRows, OffsetPager
+from .offset_pager import FetchResponse, FetchRows, OffsetPager
 from .offset_state import Identity
 from .query import FetchPage, ListQuery
 
@@ -51,9 +51,11 @@ class Pager(OffsetPager[Session]):
         session_exists: SessionExists | None = None,
         *,
         fetch_rows: FetchRows[Session] | None = None,
+        fetch_response: FetchResponse[Session] | None = None,
         tell_invalid: TellInvalid = lambda _: None,
     ) -> None:
-        super().__init__(fetch_rows or partial(_fetch_as_page, fetch_page), query, SESSION_IDENTITY, clock)
+        rows = fetch_rows or partial(_fetch_as_page, fetch_page)
+        super().__init__(rows, query, SESSION_IDENTITY, clock, fetch_response=fetch_response)
         self._fetch_page = fetch_page
         self._session_exists = session_exists
         self._tell_invalid = tell_invalid
