@@ -233,8 +233,8 @@ class Span:
         left = self.end - position
         left = min(self._time_per_row, left / self.rows_left) * self.rows_left
         middle = floor(position + left / 2, SECOND)
-        # The left half looks back, so it has to be longer than that; the right one must not be empty.
-        if middle <= position + LOOK_BACK or middle >= self.end:
+        # The left half looks back, so it has to be longer than that.
+        if middle <= position + LOOK_BACK:
             return None
         # A walk that goes on from a cursor knows sessions of both halves.
         right = Span(CursorSpan(floor=middle, since=middle, end=self.end, known=self._log.cut(middle)), self.end)

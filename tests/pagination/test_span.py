@@ -150,8 +150,11 @@ def test_a_page_that_is_not_full_should_have_what_lies_at_its_last_timestamp() -
     same_time = page(session(90, 7 * S))
     assert walk.missing(same_time) == ("s7",)
     assert walk.missing(page(session(90, 7 * S), total=2)) == ()  # more follow
-    assert walk.missing(page(*(session(number, 7 * S) for number in (90, 91, 92)))) == ()  # as long as the longest
+    for longest in (3, 4):  # as long as the longest, or longer
+        assert walk.missing(page(*(session(90 + number, 7 * S) for number in range(longest)))) == ()
     assert walk.missing(page(session(90, 7 * S), session(91, 8 * S))) == ("s7",)
+    walk.step = TieStep(at(7 * S), at(7 * S - 1), 1)
+    assert walk.missing(same_time) == ()  # as long as was asked for
 
 
 def test_sessions_without_an_id_are_named_where_no_other_is_missing() -> None:
@@ -246,9 +249,6 @@ def test_a_split_is_sooner_where_the_rows_end_sooner_at_this_pace() -> None:
 @pytest.mark.parametrize(
     ("total", "end", "worth_it"),
     [
-        (9, END, True),  # two pages of three are left
-        (8, END, False),
-        (3, END, False),
         (2_000, at(4 * S), False),
         (2_000, at(5 * S), False),
         (2_000, at(7 * S), True),
@@ -256,6 +256,12 @@ def test_a_split_is_sooner_where_the_rows_end_sooner_at_this_pace() -> None:
 )
 def test_what_is_short_is_not_split(total: int, end: datetime, worth_it: bool) -> None:
     assert (split_after(total, end=end)[1] is not None) is worth_it
+
+
+@pytest.mark.parametrize(("total", "worth_it"), [(3, False), (8, False), (9, True)])
+def test_less_than_two_pages_are_not_split(total: int, worth_it: bool) -> None:
+    walk = accept(span(at(0)), seconds(0, 100, 200, total=total))
+    assert (walk.split() is not None) is worth_it
 
 
 def test_a_span_without_a_page_or_at_its_end_is_not_split() -> None:
