@@ -152,6 +152,8 @@ FULL, REST = page_at(5, 5, 5), page_at(5, first=3)
 
 def test_a_pass_without_duplicates_counts_when_the_next_one_agrees() -> None:
     assert after(BLOCK, FULL) == TieStep(at(5), at(4), 3, page=1, ids=set(names(0, 1, 2)))
+    longer = page_at(5, 5, 5, 5)
+    assert after(TieStep(at(5), at(4), 3), longer) == TieStep(at(5), at(4), 3, page=1, ids=set(names(0, 1, 2, 3)))
     again = after(TieStep(at(5), at(4), 3), FULL, REST, page_at())
     assert again == TieStep(at(5), at(4), 3, passes=2, previous_pass=set(names(0, 1, 2, 3)), more_follows=False)
     assert after(again, FULL, REST) is None

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 import pytest
 
 from syllable_async._messages import Page, page_of
-from syllable_async._pagination.offset_state import MAX_MOVES, MAX_REMEMBERED_IDS, Identity, OffsetState
+from syllable_async._pagination.offset_state import MAX_MOVES, MAX_PAGES, MAX_REMEMBERED_IDS, Identity, OffsetState
 from syllable_async.errors import PaginationDriftWarning, PaginationError
 from syllable_async.models import InvalidRow, ListResponse
 
@@ -66,9 +66,10 @@ def test_a_full_page_is_one_as_long_as_the_limit_or_as_the_longest() -> None:
     assert not walk.ended
     walk.accept_page(numbered(total=4, size=9))
     assert walk.ended
-    walk = state(limit=3)
-    walk.accept_page(numbered(0, 1, 2, total=3, size=9))
-    assert not walk.ended
+    for limit in (3, 2):
+        walk = state(limit=limit)
+        walk.accept_page(numbered(0, 1, 2, total=3, size=9))
+        assert not walk.ended
 
 
 @pytest.mark.parametrize(
@@ -91,7 +92,7 @@ def test_an_empty_page_is_the_end_once_it_was_seen_twice_or_the_total_agrees(
         warnings.simplefilter("always")
         for number in range(looks):
             assert (walk.second_look, walk.ended) == (number > 0, False)
-            walk.accept_page(numbered(total=totals[1]))
+            assert walk.accept_page(numbered(total=totals[1])) == ()
     assert (walk.ended, walk.second_look, walk.next_page) == (True, False, 2)
     assert [str(warning.message).split("; ")[0] for warning in caught] == ([f"page 1: {reason}"] if reason else [])
 
@@ -211,7 +212,39 @@ def test_a_server_whose_page_size_never_settles_is_gone_past_with_a_warning() ->
     with pytest.warns(PaginationDriftWarning, match="its pages have another size"):  # noqa: PT031
         for size in range(2, MAX_MOVES + 5):
             walk.next_page = 1
-            walk.accept_page(numbered(*range(10 * size, 11 * size), size=1))
+            rows = tuple(range(100 * size, 101 * size))
+            assert walk.accept_page(numbered(*rows, size=1)) == (() if size < MAX_MOVES + 2 else rows)
+
+
+def nameless() -> OffsetState[int]:
+    return OffsetState(0, Identity[int](lambda row: None))
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        (3, 4, 5),  # an overlap of one row, where two came in
+        (2, 4, 5),  # it begins like one of two rows, and goes on in another way
+    ],
+)
+def test_rows_without_ids_are_new_unless_they_overlap_as_expected(rows: tuple[int, ...]) -> None:
+    walk = nameless()
+    walk.accept_page(numbered(1, 2, 3, total=9, size=3))
+    with pytest.warns(PaginationDriftWarning, match="the total moved"):
+        assert walk.accept_page(numbered(*rows, total=11, size=3)) == rows
+    walk = nameless()
+    walk.accept_page(numbered(1, 2, 3, total=9, size=3))
+    assert walk.accept_page(numbered(2, 3, 4, total=11, size=3)) == (4,)
+
+
+def test_a_walk_is_refused_after_a_million_pages() -> None:
+    walk = state()
+    walk._count = MAX_PAGES - 2
+    assert walk.accept_page(numbered(0, 1)) == (0, 1)
+    assert walk.accept_page(numbered(2, 3)) == (2, 3)
+    for _ in range(2):
+        with pytest.raises(PaginationError, match="does not end within 1000000 pages"):
+            walk.accept_page(numbered(4, 5))
 
 
 def test_invalid_rows_count_as_rows_and_are_no_drift() -> None:
