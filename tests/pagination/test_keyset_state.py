@@ -88,6 +88,12 @@ def test_nothing_is_earlier_than_the_beginning_or_later_than_the_end() -> None:
             page_at(5, 5, 5),
             KeysetStep(at(6), at(5), names(0, 1, 2), done_until=at(5)),
         ),
+        # Not so far back as into the block.
+        (
+            KeysetStep(at(95), at(95), done_until=at(95)),
+            page_at(0, 50, 100),
+            KeysetStep(at(96), at(100), names(0, 1, 2), done_until=at(95)),
+        ),
         # Where the server shows or filters whole seconds the block comes again: what is left of the unit by offset.
         (
             KeysetStep(at(1), at(0), done_until=at(0)),
@@ -106,6 +112,8 @@ def test_next_of_a_keyset_step(step: KeysetStep, page: KeysetPage, following: Ke
         (names(0, 1, 2), 5, page_at(30, 40, 50, first=2, total=3), True, True),
         # Half of what there is: 10, then 8 behind the two that are passed.
         (names(0, 1, 2), 5, page_at(30, 40, 50, 60, first=2, total=4), False, False),
+        # More rows are gone than were passed.
+        (names(0, 1, 2), 9, page_at(30, 40, 50, first=2, total=3), False, False),
         # A cap of three.
         (names(0, 1, 2), 3, page_at(30, 40, 50, first=2, total=3), False, False),
         (names(0, 1), 2, page_at(40, first=1, total=1), True, None),
@@ -157,6 +165,9 @@ def test_a_pass_without_duplicates_counts_when_the_next_one_agrees() -> None:
     again = after(TieStep(at(5), at(4), 3), FULL, REST, page_at())
     assert again == TieStep(at(5), at(4), 3, passes=2, previous_pass=set(names(0, 1, 2, 3)), more_follows=False)
     assert after(again, FULL, REST) is None
+    for total, following in ((4, None), (5, KeysetStep(at(5), at(5), names(0, 1, 2), done_until=at(5)))):
+        again = TieStep(at(5), at(4), 3, passes=2, previous_pass=set(names(0, 1, 2, 3)), more_follows=False)
+        assert after(again, FULL, page_at(5, first=3, total=total)) == following
 
 
 def test_what_lies_behind_a_block_on_the_same_page_goes_on() -> None:

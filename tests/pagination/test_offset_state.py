@@ -66,9 +66,9 @@ def test_a_full_page_is_one_as_long_as_the_limit_or_as_the_longest() -> None:
     assert not walk.ended
     walk.accept_page(numbered(total=4, size=9))
     assert walk.ended
-    for limit in (3, 2):
+    for limit, count in ((3, 3), (2, 3), (1, 1)):
         walk = state(limit=limit)
-        walk.accept_page(numbered(0, 1, 2, total=3, size=9))
+        walk.accept_page(numbered(*range(count), total=count, size=9))
         assert not walk.ended
 
 

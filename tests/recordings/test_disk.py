@@ -376,18 +376,18 @@ def check_killed(place: Path) -> int:
     return len(names)
 
 
-def kill_at_random(place: Path, chance: random.Random, *arguments: str) -> str:
-    """Run the job, and kill it somewhere; `"done"` where it was quicker."""
+def run_job(place: Path, *arguments: str, kill_after: float | None = None) -> str:
+    """Run the job, and kill it after so many seconds; `"done"` where it was quicker."""
     command = [sys.executable, "-c", KILLED, str(place), *arguments]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "begun\n"
-        timer = threading.Timer(chance.uniform(0, 0.12), process.send_signal, [signal.SIGKILL])
-        timer.start()
+        timer = threading.Timer(kill_after or 0, process.send_signal, [signal.SIGKILL])
+        if kill_after is not None:
+            timer.start()
         said = process.stdout.read().strip()
         process.wait()
         timer.cancel()
-        timer.join()
     return said
 
 
@@ -399,11 +399,10 @@ def test_killed_anywhere_the_names_hold_whole_recordings(
     for number in range(kills):
         place = tmp_path / str(number)
         for _ in range(3):
-            killed += kill_at_random(place, chance) != "done"
+            killed += run_job(place, kill_after=chance.uniform(0, 0.12)) != "done"
             if place.exists():
                 check_killed(place)
-        while kill_at_random(place, chance) != "done":
-            check_killed(place)
+        assert run_job(place) == "done"
         assert check_killed(place) == 12
         assert len(files(place)) == 12, "the last run has removed what the killed ones left"
     counted("processes killed while saving", killed)
@@ -416,7 +415,7 @@ def test_killed_anywhere_a_naive_download_leaves_half_files(tmp_path: Path) -> N
     for number in range(40):
         place = tmp_path / str(number)
         place.mkdir()
-        kill_at_random(place, chance, "naive")
+        run_job(place, "naive", kill_after=chance.uniform(0, 0.12))
         try:
             check_killed(place)
         except AssertionError:
