@@ -11,7 +11,7 @@ from typing import Any
 import attrs
 import pytest
 
-from syllable_async._pagination.cursor import Cursor
+from syllable_async._pagination.cursor import Cursor, CursorSpan, fingerprint
 from syllable_async._pagination.keyset import SnapshotIterator
 from syllable_async._pagination.known_ids import KnownIds
 from syllable_async._pagination.pager import Pager
@@ -84,6 +84,14 @@ async def test_an_unfinished_cursor_keeps_its_end_unless_it_moves_later() -> Non
         assert sorted(ids(got + kept)) == sorted(ids(source.rows[:50]))
         moved = [row async for row in walk(source, cursor, end_datetime=at(700_000_000), parallel=parallel)]
         assert sorted(ids(got + moved)) == sorted(ids(source.rows[:70]))
+
+
+async def test_an_end_that_moves_later_is_a_span_of_its_own_where_the_last_one_is_done() -> None:
+    source, query = Source(sessions(100)), ListQuery.from_arguments(limit=10, end_datetime=at(700_000_000))
+    left = CursorSpan(floor=None, since=None, end=at(250_000_000))
+    cursor = Cursor(fingerprint=fingerprint(query), kept_from=None, spans=(left,), end=at(500_000_000))
+    rest = Pager(source, query, QUICK, source.exists).snapshot(cursor)
+    assert ids([row async for row in rest]) == ids([*source.rows[:25], *source.rows[50:70]])
 
 
 async def test_a_cursor_of_the_first_release_is_read() -> None:
@@ -298,6 +306,7 @@ DAMAGES: list[dict[str, Any]] = [
     {"s_check": 1},
     {"s_since": (LATER + timedelta(seconds=1)).isoformat()},
     {"s_floor": "2026-01-01"},
+    {"spans": [{"floor": None, "since": None, "end": at(5).isoformat(), "known": [[], []], "check": True}] * 2},
 ]
 
 
