@@ -1,0 +1,37 @@
+"""What a file of an export says about itself, and the storage at an address."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+import attrs
+import pytest
+
+from syllable_async.jobs._day_file import VERSION, Record
+from syllable_async.jobs._storage import LocalFolder, open_storage
+
+RECORD = Record(
+    origin="https://api.example", filters=(("agent_name", "x"),), with_=("summary",), day=date(2026, 1, 5),
+    begun=datetime(2026, 1, 7, tzinfo=UTC), rows=3,
+)  # fmt: skip
+
+
+def test_a_record_survives_json() -> None:
+    assert Record.from_json(RECORD.to_json()) == RECORD
+
+
+@pytest.mark.parametrize("text", [b"", b"{}", b'{"origin": 1}'])
+def test_a_damaged_record_is_refused(text: bytes) -> None:
+    with pytest.raises(ValueError, match="its record is damaged"):
+        Record.from_json(text)
+
+
+def test_a_record_of_another_version_is_refused() -> None:
+    newer = attrs.evolve(RECORD, version=VERSION + 1)
+    with pytest.raises(ValueError, match=f"its record has version {VERSION + 1}"):
+        Record.from_json(newer.to_json())
+
+
+def test_a_file_address_is_a_folder(tmp_path: Path) -> None:
+    assert open_storage(f"file://{tmp_path}") == open_storage(tmp_path) == LocalFolder(tmp_path)
