@@ -21,7 +21,7 @@ class AsyncContextOnly:
             raise TypeError(f"use `async with`: `with` cannot wait for the {type(self).__name__} to close")
 
         def __exit__(self, *_):
-            raise NotImplementedError  # `with` looks for it before it enters
+            raise NotImplementedError  # pragma: no cover - `with` looks for it, and then `__enter__` raises
 
 
 def non_negative_int(name: str, value: int | None) -> int | None:

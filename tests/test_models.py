@@ -7,7 +7,14 @@ from typing import Any
 
 import pytest
 
-from syllable_async import SessionAction, SessionLabel, SessionLabelCreate, SessionText, SessionTranscriptionResponse
+from syllable_async import (
+    OrderByDirection,
+    SessionAction,
+    SessionLabel,
+    SessionLabelCreate,
+    SessionText,
+    SessionTranscriptionResponse,
+)
 
 START = datetime(2026, 2, 1, 10, tzinfo=UTC)
 GOOD: dict[str, Any] = {"session_id": 824, "type": "human-rating", "code": "GOOD", "user_email": "a@example.com"}
@@ -118,3 +125,9 @@ def test_labels_hide_people_and_tell_hidden_from_absent() -> None:
         "timestamp='2026-02-01T10:00:00Z', comments=<hidden>, issue_categories=None)"
     )
     assert "example.com" not in repr(SessionLabelCreate(**GOOD))
+
+
+def test_a_value_that_a_newer_api_sends_is_a_member_and_another_type_is_not() -> None:
+    assert OrderByDirection("sideways").value == "sideways"
+    with pytest.raises(ValueError, match="5 is not a valid OrderByDirection"):
+        OrderByDirection(5)

@@ -188,6 +188,26 @@ async def test_a_users_hook_makes_a_model_of_any_class(labelled: FakeSyllable) -
         assert {row.code async for row in client.list(LABELS, Mine)} == {"C0", "C1", "C2", "C3"}
 
 
+@pytest.mark.parametrize(
+    ("path", "query", "problem"),
+    [
+        (5, {}, "path must be a str, not int"),
+        ("api/v1/agents/", {}, "path must begin with a slash"),
+        (LABELS, {"limit": 5}, "page and limit are arguments of their own"),
+        (LABELS, [("page", "1")], "page and limit are arguments of their own"),
+    ],
+)
+def test_wrong_arguments_are_refused_before_anything_is_sent(path: Any, query: Any, problem: str) -> None:
+    with pytest.raises((TypeError, ValueError), match=problem):
+        AsyncSyllableClient("key").list(path, query=query)
+
+
+@pytest.mark.parametrize("cls", [5, "Label", int, list[str]])
+def test_a_class_that_is_no_model_is_refused(cls: Any) -> None:
+    with pytest.raises(TypeError, match="cls must be a model"):
+        AsyncSyllableClient("key").list(LABELS, cls)
+
+
 async def test_what_is_no_list_is_refused(client: AsyncSyllableClient, labelled: FakeSyllable) -> None:
     with pytest.raises(ResponseValidationError, match="ListResponsedict: Object missing"):
         await client.list(f"{LABELS}{(await client.session_labels.list(limit=1)).items[0].id}")
