@@ -129,5 +129,6 @@ def test_labels_hide_people_and_tell_hidden_from_absent() -> None:
 
 def test_a_value_that_a_newer_api_sends_is_a_member_and_another_type_is_not() -> None:
     assert OrderByDirection("sideways").value == "sideways"
+    number: Any = 5
     with pytest.raises(ValueError, match="5 is not a valid OrderByDirection"):
-        OrderByDirection(5)
+        OrderByDirection(number)

@@ -203,15 +203,13 @@ class _TenacityRules:
         async def stop(state: RetryCallState) -> bool:
             asked = _retry_after(state)
             over = await _call_rule(limit, state) or (asked is not None and asked > self.policy.max_retry_after)
-            if over or self._too_late(state.upcoming_sleep):
+            until = self.call.deadline_at
+            if over or (until is not None and self.clock.monotonic() + state.upcoming_sleep >= until):
                 self._log_giving_up(state)
                 return True
             return False
 
         return stop
-
-    def _too_late(self, delay: float) -> bool:
-        return self.call.deadline_at is not None and self.clock.monotonic() + delay >= self.call.deadline_at
 
     async def before_sleep(self, state: RetryCallState) -> None:
         """Pay for the retry, log, and call the user's hooks; where the quota is empty the attempt's error is raised."""
