@@ -1,7 +1,7 @@
-"""What an export of one day costs beside the bare walk, and beside the vendor's SDK with pyarrow.
+"""What an export of one day costs beside the bare calls, and beside the vendor's SDK with pyarrow.
 
-`python -m tests.benchmarks.exports serve COUNT` is the API, `… bare|ours|vendor URL KEY COUNT FOLDER` a contestant;
-each is a process of its own, and the contestants write their figures as a line of JSON.
+`python -m tests.benchmarks.exports serve COUNT` is the API, `… WHO URL KEY COUNT FOLDER` a contestant; each is a
+process of its own, and the contestants write their figures as a line of JSON.
 """
 
 from __future__ import annotations
@@ -22,12 +22,15 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from tests.benchmarks.harness import Sample
+from tests.benchmarks.harness import Sample, Work
 
 SESSIONS = 100_000
 PAGE = 100
 LATENCY = 0.025
-"""Seconds that the API takes for a page."""
+"""Seconds that the API takes for a page or a transcript."""
+TRANSCRIPTS = 20_000
+IN_FLIGHT = 32
+"""Transcripts that are asked for side by side."""
 DAY = date(2026, 1, 5)
 START = datetime(2026, 1, 5, tzinfo=UTC)
 END = START + timedelta(days=1)
@@ -40,7 +43,8 @@ def serve(count: int) -> None:
     with FakeSyllable(sessions=0, log_limit=0) as api:
         for number in range(count):
             api.add_session(timestamp=START + number * (END - START) / count)
-        api.faults.add("sessions.list", faults.delay(LATENCY, times=None))
+        for route in ("sessions.list", "sessions.get_transcript"):
+            api.faults.add(route, faults.delay(LATENCY, times=None))
         print(json.dumps([api.url, api.api_key]), flush=True)
         sys.stdin.read()
 
@@ -54,12 +58,31 @@ async def bare(url: str, key: str, _: Path) -> int:
         return sum([1 async for _ in snapshot(client.sessions.list(start_datetime=START, end_datetime=END), 8)])
 
 
-async def ours(url: str, key: str, folder: Path) -> int:
+async def ours(url: str, key: str, folder: Path, **options: Any) -> int:
     """The same sessions in a file."""
     from syllable_async import AsyncSyllableClient, jobs
 
     async with AsyncSyllableClient(key, base_url=url) as client:
-        return (await jobs.export(client, since=DAY, until=DAY + timedelta(days=1), to=folder)).rows
+        return (await jobs.export(client, since=DAY, until=DAY + timedelta(days=1), to=folder, **options)).rows
+
+
+async def bare_transcripts(url: str, key: str, _: Path) -> int:
+    """The transcripts alone."""
+    from syllable_async import AsyncSyllableClient
+
+    async with AsyncSyllableClient(key, base_url=url) as client:
+        walk = client.sessions.list(start_datetime=START, end_datetime=END).snapshot(parallel=8)
+        ids = iter([session.session_id or "" async for session in walk])
+
+        async def read() -> int:
+            return len([await client.sessions.get_transcript(session_id) for session_id in ids])
+
+        return sum(await asyncio.gather(*(read() for _ in range(IN_FLIGHT))))
+
+
+async def our_transcripts(url: str, key: str, folder: Path) -> int:
+    """The same sessions and their transcripts in a file."""
+    return await ours(url, key, folder, with_=["transcript"], parallel=IN_FLIGHT)
 
 
 async def vendor(url: str, key: str, folder: Path) -> int:
@@ -82,7 +105,13 @@ async def vendor(url: str, key: str, folder: Path) -> int:
     return len(rows)
 
 
-CONTESTANTS: dict[str, Callable[[str, str, Path], Awaitable[int]]] = {"bare": bare, "ours": ours, "vendor": vendor}
+CONTESTANTS: dict[str, Callable[[str, str, Path], Awaitable[int]]] = {
+    "bare": bare,
+    "ours": ours,
+    "vendor": vendor,
+    "bare transcripts": bare_transcripts,
+    "our transcripts": our_transcripts,
+}
 
 
 def contend(who: str, url: str, key: str, count: int, folder: Path) -> None:
@@ -99,8 +128,9 @@ async def _run(work: Awaitable[int]) -> int:
     return await work
 
 
-def measure(who: str, count: int = SESSIONS) -> Sample:
+def measure(_: str, work: Work) -> Sample:
     """A contestant against an API of its own."""
+    who, count = work.kind, work.count
     command = [sys.executable, "-m", "tests.benchmarks.exports"]
     pipes: Any = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
     with subprocess.Popen([*command, "serve", str(count)], **pipes) as api, tempfile.TemporaryDirectory() as folder:

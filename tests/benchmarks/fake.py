@@ -12,13 +12,13 @@ from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 
-from tests.benchmarks.harness import Sample
+from tests.benchmarks.harness import Sample, Work
 
 CALLS = 1_304
 """Pages of 25 among 100,000 sessions; no row is asked for twice."""
 
 
-def serve() -> Sample:
+def serve(_: str, __: Work) -> Sample:
     """List calls of sessions that nobody asked for before."""
     command = [sys.executable, "-m", "syllable_async.testing", "--port", "0", "--sessions", "100000"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
