@@ -15,7 +15,7 @@ from contextlib import asynccontextmanager, suppress
 from datetime import UTC, date, datetime
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from syllable_async import (
     AsyncSyllableClient,
@@ -25,7 +25,9 @@ from syllable_async import (
     PermissionDeniedError,
     SyllableError,
 )
-from syllable_async.testing import FakeSyllable
+
+if TYPE_CHECKING:
+    from syllable_async.testing import FakeSyllable
 
 from ._days import Span, bounds, last_days, span_of
 from ._download import download
@@ -260,6 +262,8 @@ class Command:
             async with AsyncSyllableClient(rate=self.options.rate) as client:
                 yield client
             return
+        from syllable_async.testing import FakeSyllable  # noqa: PLC0415 - a server, which only the demo needs
+
         with FakeSyllable(sessions=5_000, log_limit=0) as fake:
             self.say("demo: these sessions are invented; they lie from 2026-01-05 to 2026-01-11")
             calls = asyncio.ensure_future(_calls_come_in(fake if self.name == "follow" else None))

@@ -6,7 +6,7 @@ import errno
 import os
 from collections import Counter
 from collections.abc import AsyncIterable, Iterable, Mapping
-from contextlib import suppress
+from contextlib import aclosing, suppress
 from datetime import UTC, date, datetime
 from typing import Any
 
@@ -20,7 +20,7 @@ from ._problems import Problem, list_problems
 from ._reports import DownloadReport, JobProgress, Progress
 from ._storage import LocalFolder, make_folder, open_folder
 from ._threads import in_thread
-from ._walk import Filters, PatientWalk, api_now, snapshot
+from ._walk import Filters, PatientWalk, api_now
 
 DISK = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM}
 """Errors of the disk that every other session would meet too."""
@@ -115,7 +115,8 @@ class Download:
         await in_thread(make_folder, place)
         problems: list[Problem] = []
         pager = self.filters.list(self.client, start, min(end, begun), lambda row: problems.append(Problem.of_row(row)))
-        async with PatientWalk(snapshot(pager, self.parallel), self.patience) as walk:
+        walk = PatientWalk(pager.snapshot(parallel=self.parallel), self.patience)
+        async with aclosing(walk):
             failed = await self._save(walk, day)
         tries = self.patience.begin()
         while passing := {

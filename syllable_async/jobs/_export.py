@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping, Sequence
+from contextlib import aclosing, asynccontextmanager
 from datetime import UTC, date, datetime, timedelta
-from functools import partial
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal
 
 import attrs
 
@@ -31,19 +30,19 @@ from ._patience import Patience, check_job, may_pass
 from ._problems import Problem
 from ._reports import DayReport, ExportReport, ExportStatus, JobProgress, Progress
 from ._storage import open_storage
-from ._threads import ended, in_thread
-from ._walk import Filters, PatientWalk, api_now, snapshot
+from ._threads import in_thread
+from ._walk import Filters, PatientWalk, api_now
 
 if TYPE_CHECKING:
     from ._day_file import DayFiles, Record
     from ._schema import DayWriter
 
-T = TypeVar("T")
-Work = Callable[[], Awaitable[None]]
 With = Literal["summary", "transcript", "latency", "timeline"]
 WITH: tuple[With, ...] = ("summary", "transcript", "latency", "timeline")
-CHUNK = 1_000
+CHUNK = 500
 """Sessions that are read, then turned into columns while the next are read."""
+CHUNKS = 2
+"""Chunks in work at once: what belongs to one is asked for while the other is written."""
 SIDE_BY_SIDE = 2
 """Days in work at once: one begins while the other ends."""
 FATAL = (AuthenticationError, PermissionDeniedError, BadRequestError, HTTPValidationError, ClientClosedError)
@@ -80,7 +79,7 @@ async def export(
         with_: what is asked for of each session besides: `"summary"`, `"transcript"`, `"latency"`, `"timeline"`. A day
             whose file has more keeps it when it is written again.
         settle: seconds after a day's end from which a walk's file is final.
-        parallel: requests at once.
+        parallel: requests at once; one or two more for the list of sessions where `with_` is given.
         refresh: write final files again too.
         fewer: let a file be replaced by one with less than 90 % of its rows.
         search: fields and the values that they must have.
@@ -170,16 +169,11 @@ class Export:
                 reports[day] = await self._write_or_fail(day, held.get(day), share)
                 self._tell(day=day, days_done=self._state.days_done + 1)
 
-        try:
-            async with asyncio.TaskGroup() as group:
-                for day in todo:
-                    group.create_task(write(day))
-        except BaseExceptionGroup as errors:
-            raise errors.exceptions[0] from None  # what one of them ended with ended the others
-        span = self.span
-        return ExportReport(
-            origin=self.files.origin, since=span.since, until=span.until, days=tuple(reports[day] for day in days)
-        )
+        async with _tasks() as tasks:
+            for day in todo:
+                tasks.create_task(write(day))
+        span, written = self.span, tuple(reports[day] for day in days)
+        return ExportReport(origin=self.files.origin, since=span.since, until=span.until, days=written)
 
     def _is_to_be_written(self, held: Record | None) -> bool:
         if held is None or self.refresh:
@@ -214,7 +208,9 @@ class Export:
         problems: list[Problem] = []
         pager = self.filters.list(self.client, start, min(end, begun), lambda row: problems.append(Problem.of_row(row)))
         with self.files.storage.part(name_of(day)) as part, DayWriter(part.file) as writer:
-            async with PatientWalk(snapshot(pager, parallel), self.patience) as walk:
+            # What belongs to the sessions takes far more requests than their list.
+            walk = PatientWalk(pager.snapshot(parallel=1 if parts else parallel), self.patience)
+            async with aclosing(walk):
                 await self._copy(walk, DayInWork(day, writer, parts, problems))
             record = Record(
                 origin=self.files.origin,
@@ -237,18 +233,23 @@ class Export:
         return self._report(day, outcome, record)
 
     async def _copy(self, walk: PatientWalk, day: DayInWork) -> None:
-        """Read sessions, and have each chunk written while the next is read."""
-        async with _one_at_a_time() as start:
+        """Read sessions, and have each chunk written while the next are read."""
+        room = asyncio.Semaphore(CHUNKS)
+        async with _tasks() as tasks:
             while chunk := await walk.read(CHUNK):
-                await start(partial(self._put, day, chunk))
+                await room.acquire()
+                tasks.create_task(self._put(day, chunk)).add_done_callback(lambda _: room.release())
 
     async def _put(self, day: DayInWork, sessions: Sequence[Session]) -> None:
         nothing = dict[str, object]()
-        parts = [nothing] * len(sessions)
+        rows = [(session, nothing) for session in sessions]
         if day.parts:
-            parts = await _all([self._parts(day, session) for session in sessions])
-        rows = list(zip(sessions, parts, strict=True))
-        for (session, _), reason in await in_thread(day.writer.add, rows):
+            async with _tasks() as tasks:
+                calls = [tasks.create_task(self._parts(day, session)) for session in sessions]
+            rows = [(session, call.result()) for session, call in zip(sessions, calls, strict=True)]
+        async with day.turn:
+            refused = await in_thread(day.writer.add, rows)
+        for (session, _), reason in refused:
             day.problems.append(Problem(session_id=session.session_id, part="session", problem=reason, may_pass=False))
         self._tell(day=day.day, sessions=self._state.sessions + len(sessions))
 
@@ -311,33 +312,15 @@ class DayInWork:
     writer: DayWriter
     parts: tuple[With, ...]
     problems: list[Problem]
-
-
-async def _all(calls: Sequence[Coroutine[Any, Any, T]]) -> list[T]:
-    """The results of all; the first that fails ends the others."""
-    try:
-        async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(call) for call in calls]
-    except BaseExceptionGroup as errors:
-        raise errors.exceptions[0] from None
-    return [task.result() for task in tasks]
+    turn: asyncio.Lock = attrs.field(factory=asyncio.Lock)
+    """Of a chunk to be written."""
 
 
 @asynccontextmanager
-async def _one_at_a_time() -> AsyncGenerator[Callable[[Work], Awaitable[None]]]:
-    """A function that starts work as soon as the work before it has ended; at the end nothing of it runs any more."""
-    running: list[asyncio.Future[None]] = []
-
-    async def start(work: Work) -> None:
-        if running:
-            await running.pop()
-        running.append(asyncio.ensure_future(work()))
-
+async def _tasks() -> AsyncGenerator[asyncio.TaskGroup]:
+    """A group of tasks: what the first of them fails with ends the others, and is raised as it is."""
     try:
-        yield start
-        if running:
-            await running.pop()
-    finally:
-        for task in running:
-            task.cancel()
-            await ended(task)
+        async with asyncio.TaskGroup() as group:
+            yield group
+    except BaseExceptionGroup as errors:
+        raise errors.exceptions[0] from None

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
+from contextlib import aclosing
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from secrets import token_hex
-from typing import BinaryIO, Self
+from typing import Any, BinaryIO, NoReturn, Self
 
 import attrs
 import msgspec
@@ -19,7 +21,7 @@ from ._patience import Patience, check_job
 from ._reports import FollowReport, JobProgress, Progress
 from ._storage import LocalFolder, TargetError, open_folder
 from ._threads import ended, in_thread
-from ._walk import Filters, PatientWalk, Walk
+from ._walk import Filters, PatientWalk
 
 OVERLAP = 14_400.0
 """Seconds that a session may appear late: it is listed when it ends, with the time of its beginning."""
@@ -106,19 +108,18 @@ async def follow(
     check_job(parallel=1, settle=interval, patience=patience)
     if since is not None and (not isinstance(since, datetime) or since.utcoffset() is None):
         raise ValueError("since must be an aware datetime")
-    output: Folder | Stream
+    path = None if state is None else Path(state)
     if isinstance(to, str | os.PathLike):
         folder = open_folder(to)
-        output, path = Folder(folder), folder.root / STATE
         await in_thread(folder.prepare)
+        path, write = path or folder.root / STATE, partial(write_file, folder)
     else:
-        output, path = Stream(to), None
-    path = path if state is None else Path(state)
+        write = partial(write_stream, to)
     filters = Filters.from_arguments(search, agent_name, include_test=include_test)
     job = Follow(
         client=client,
         filters=filters,
-        output=output,
+        write=write,
         path=path,
         state=await in_thread(_begin, path, client.base_url, filters, since),
         interval=interval,
@@ -145,30 +146,18 @@ def _begin(path: Path | None, origin: str, filters: Filters, since: datetime | N
     return found
 
 
-@attrs.frozen
-class Folder:
-    """A file a poll."""
-
-    folder: LocalFolder
-
-    def write(self, lines: list[bytes]) -> None:
-        """Put a new file in place, whole and on the disk."""
-        name = f"sessions-{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}-{token_hex(4)}.ndjson"
-        with self.folder.part(name) as part:
-            part.file.writelines(lines)
-            self.folder.put(part, name)
+def write_file(folder: LocalFolder, lines: list[bytes]) -> None:
+    """Put a new file in place, whole and on the disk."""
+    name = f"sessions-{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}-{token_hex(4)}.ndjson"
+    with folder.part(name) as part:
+        part.file.writelines(lines)
+        folder.put(part, name)
 
 
-@attrs.frozen
-class Stream:
-    """Lines, handed over as soon as they are there."""
-
-    stream: BinaryIO
-
-    def write(self, lines: list[bytes]) -> None:
-        """Best effort: nobody says whether the reader has read them."""
-        self.stream.writelines(lines)
-        self.stream.flush()
+def write_stream(stream: BinaryIO, lines: list[bytes]) -> None:
+    """Best effort: nobody says whether the reader has read them."""
+    stream.writelines(lines)
+    stream.flush()
 
 
 @attrs.define(kw_only=True)
@@ -177,13 +166,12 @@ class Follow:
 
     client: AsyncSyllableClient
     filters: Filters
-    output: Folder | Stream
+    write: Callable[[list[bytes]], None]
     path: Path | None
     state: State
     interval: float
     patience: Patience
     progress: Progress | None
-    sleep: Callable[[float], Awaitable[object]] = asyncio.sleep
     _report: FollowReport = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -196,34 +184,37 @@ class Follow:
         """All that is there now and did not come before."""
         pager = self.filters.list(self.client, self.state.since, max(self.state.since, datetime.now(UTC)))
         found = pager.snapshot(self._cursor(), overlap=OVERLAP)
-        async with PatientWalk(found, self.patience) as walk:
+        walk = PatientWalk(found, self.patience)
+        async with aclosing(walk):
             while sessions := await walk.read(MOST):
                 await self._write(sessions, found.cursor)
         await self._save(found.cursor)  # the walk is at its end, so the next one looks for late sessions too
         return self._report
 
-    async def forever(self) -> FollowReport:
+    async def forever(self) -> NoReturn:
         """What appears, a poll at a time."""
         pager = self.filters.list(self.client, self.state.since)
         async with pager.follow(self._cursor(), interval=self.interval, overlap=OVERLAP) as walk:
-            inbox = Inbox(walk)
-            reading = asyncio.ensure_future(inbox.fill())
-            try:
-                while not reading.done():
-                    await self.sleep(QUIET)
-                    if inbox.is_due():
-                        await self._write(*inbox.take())
-                if inbox.sessions:
-                    await self._write(*inbox.take())
-            finally:
-                reading.cancel()
-                await ended(reading)
-            await reading
-        return self._report
+            sessions: list[Session] = []
+            while True:
+                step = asyncio.ensure_future(anext(walk))
+                try:
+                    await asyncio.wait([step], timeout=QUIET if sessions else None)
+                    # The poll is over, or the walk has failed: the cursor stands behind the last session that came.
+                    if sessions and not _has_result(step):
+                        await self._write(sessions, walk.cursor)
+                        sessions = []
+                    sessions.append(await step)
+                finally:
+                    step.cancel()
+                    await ended(step)
+                if len(sessions) == MOST:
+                    await self._write(sessions, walk.cursor)
+                    sessions = []
 
     async def _write(self, sessions: list[Session], cursor: Cursor) -> None:
         """First the sessions, then that they came."""
-        await in_thread(self.output.write, [to_json(session) + b"\n" for session in sessions])
+        await in_thread(self.write, [to_json(session) + b"\n" for session in sessions])
         await self._save(cursor)
         report = self._report
         self._report = attrs.evolve(report, sessions=report.sessions + len(sessions), files=report.files + 1)
@@ -236,30 +227,5 @@ class Follow:
             await in_thread(self.state.save, self.path)
 
 
-class Inbox:
-    """The sessions of the poll that is under way."""
-
-    def __init__(self, walk: Walk) -> None:
-        self._walk = walk
-        self._room = asyncio.Event()
-        self._before = 0
-        self.sessions: list[Session] = []
-
-    async def fill(self) -> None:
-        """Take sessions in, until there are enough for a file."""
-        async for session in self._walk:
-            self.sessions.append(session)
-            if len(self.sessions) >= MOST:
-                self._room.clear()
-                await self._room.wait()
-
-    def is_due(self) -> bool:
-        """Whether nothing came since the last time that this was asked, or there is enough for a file."""
-        before, self._before = self._before, len(self.sessions)
-        return bool(self.sessions) and (len(self.sessions) == before or len(self.sessions) >= MOST)
-
-    def take(self) -> tuple[list[Session], Cursor]:
-        """What came, and the cursor behind the last of it."""
-        sessions, self.sessions, self._before = self.sessions, [], 0
-        self._room.set()
-        return sessions, self._walk.cursor
+def _has_result(step: asyncio.Future[Any]) -> bool:
+    return step.done() and not step.cancelled() and step.exception() is None

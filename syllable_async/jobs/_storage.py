@@ -14,7 +14,7 @@ from collections.abc import Generator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from pathlib import Path
 from secrets import token_hex
-from typing import Any, BinaryIO, Protocol
+from typing import Any, BinaryIO, TypeAlias
 
 import attrs
 
@@ -32,39 +32,6 @@ class Part:
 
     file: BinaryIO
     path: str
-
-
-class Storage(Protocol):
-    """A folder of files that are replaced whole. Its functions block; names may hold a slash."""
-
-    def prepare(self) -> None:
-        """Make the folder, and remove what killed runs left behind."""
-
-    def names(self) -> list[str]:
-        """The names in the folder itself."""
-        ...
-
-    def tail(self, name: str, size: int) -> bytes:
-        """The last bytes of a file; `FileNotFoundError` where there is none."""
-        ...
-
-    def part(self, name: str) -> AbstractContextManager[Part]:
-        """A file to write to; what has not been put in place at the end is removed."""
-        ...
-
-    def put(self, part: Part, name: str) -> None:
-        """Put a whole file in place of what stands there."""
-
-    def remove(self, name: str) -> None:
-        """Remove a file, if it is there."""
-
-    def exclusively(self) -> AbstractContextManager[None]:
-        """Within it no other process compares and replaces, where the system has a lock for that."""
-        ...
-
-    def address(self, name: str) -> str:
-        """What a reader opens."""
-        ...
 
 
 def open_storage(to: str | os.PathLike[str], options: Mapping[str, Any] | None = None) -> Storage:
@@ -127,7 +94,7 @@ def remove_parts(folder: Path, owner: int | None = None) -> None:
 
 @attrs.frozen
 class LocalFolder:
-    """A folder of this machine. Files are 0600, folders 0700."""
+    """A folder of this machine. Its functions block; names may hold a slash. Files are 0600, folders 0700."""
 
     root: Path
 
@@ -137,11 +104,11 @@ class LocalFolder:
         remove_parts(self.root)
 
     def names(self) -> list[str]:
-        """See `Storage`."""
+        """The names in the folder itself."""
         return [path.name for path in self.root.iterdir()]
 
     def tail(self, name: str, size: int) -> bytes:
-        """See `Storage`."""
+        """The last bytes of a file; `FileNotFoundError` where there is none."""
         with (self.root / name).open("rb") as file:
             file.seek(max(0, os.fstat(file.fileno()).st_size - size))
             return file.read()
@@ -173,7 +140,7 @@ class LocalFolder:
         sync_folder(place.parent)
 
     def remove(self, name: str) -> None:
-        """See `Storage`."""
+        """Remove a file, if it is there."""
         (self.root / name).unlink(missing_ok=True)
 
     @contextmanager
@@ -188,7 +155,7 @@ class LocalFolder:
             os.close(fd)
 
     def address(self, name: str) -> str:
-        """See `Storage`."""
+        """What a reader opens."""
         return str(self.root / name)
 
 
@@ -214,7 +181,7 @@ class ObjectStore:
         """Nothing: an object needs no folder, and a run that is killed leaves nothing behind."""
 
     def names(self) -> list[str]:
-        """See `Storage`."""
+        """See `LocalFolder`."""
         with self._words():
             self.files.invalidate_cache(self.root)
             try:
@@ -240,7 +207,7 @@ class ObjectStore:
             self.files.put_file(part.path, self._path(name), chunksize=ONE_PUT)
 
     def remove(self, name: str) -> None:
-        """See `Storage`."""
+        """See `LocalFolder`."""
         with self._words(), suppress(FileNotFoundError):
             self.files.rm_file(self._path(name))
 
@@ -249,7 +216,7 @@ class ObjectStore:
         return nullcontext()
 
     def address(self, name: str) -> str:
-        """See `Storage`."""
+        """See `LocalFolder`."""
         return f"{self.target}/{name}"
 
     def _path(self, name: str) -> str:
@@ -264,3 +231,6 @@ class ObjectStore:
             raise
         except Exception as error:
             raise OSError(f"{self.target}: {type(error).__name__}: {error}") from error
+
+
+Storage: TypeAlias = LocalFolder | ObjectStore

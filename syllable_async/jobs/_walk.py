@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from types import TracebackType
 from typing import Protocol, Self
 
 import attrs
@@ -63,25 +62,12 @@ class Filters:
         )
 
 
-def snapshot(pager: Pager, parallel: int) -> Walk:
-    """An exact walk that sends `parallel` requests side by side."""
-    return pager.snapshot(parallel=parallel)
-
-
 class PatientWalk:
     """A walk of which each step is tried again for as long as the job's patience lasts."""
 
     def __init__(self, walk: Walk, patience: Patience) -> None:
         self._walk = walk
         self._patience = patience
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self.aclose()
 
     def __aiter__(self) -> Self:
         return self

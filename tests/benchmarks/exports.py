@@ -52,10 +52,10 @@ def serve(count: int) -> None:
 async def bare(url: str, key: str, _: Path) -> int:
     """The walk alone."""
     from syllable_async import AsyncSyllableClient
-    from syllable_async.jobs._walk import snapshot
 
     async with AsyncSyllableClient(key, base_url=url) as client:
-        return sum([1 async for _ in snapshot(client.sessions.list(start_datetime=START, end_datetime=END), 8)])
+        walk = client.sessions.list(start_datetime=START, end_datetime=END).snapshot(parallel=8)
+        return sum([1 async for _ in walk])
 
 
 async def ours(url: str, key: str, folder: Path, **options: Any) -> int:
