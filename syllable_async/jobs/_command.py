@@ -29,7 +29,7 @@ from syllable_async import (
 if TYPE_CHECKING:
     from syllable_async.testing import FakeSyllable
 
-from ._days import Span, bounds, last_days, span_of
+from ._days import bounds, last_days, span_of
 from ._download import download
 from ._export import WITH, export
 from ._follow import follow
@@ -41,6 +41,7 @@ EXTRA = {"export": ("pyarrow", "fsspec")}
 """What a command cannot do without."""
 GRACE = 0.7
 """Seconds after a signal in which a job ends by itself; then what still runs is ended with the process."""
+KEY = "SYLLABLESDK_API_KEY_HEADER"
 REFUSED = (AuthenticationError, PermissionDeniedError)
 EXAMPLES = {
     "export": """examples:
@@ -176,7 +177,7 @@ def _add_flags(command: Parser, name: str) -> None:
         add("--interval", type=seconds, default=30.0, help="between two polls (30s)")
     else:
         add("--until", type=moment, metavar="DATE", help="the end, not included; now by default")
-        add("--last", type=int, metavar="DAYS", help="in place of --since: today and the UTC days before it")
+        add("--last", type=positive, metavar="DAYS", help="in place of --since: today and the UTC days before it")
         add("--settle", type=seconds, default=21600.0, help="how long after its end a day may still change (6h)")
         add("--parallel", type=positive, default=8, help="requests at once (8)")
     if name == "export":
@@ -208,7 +209,7 @@ class Command:
         self.prog = prog
         self.options = options
         self.name: str = options.command
-        self.span: Span | None = None
+        self.span = "-"
         self.origin = "-"
         self.latest = JobProgress()
         self.audited = False
@@ -224,10 +225,9 @@ class Command:
         if self.audited or (status == 2 and not self.latest.sessions):
             return
         self.audited = True
-        span = "-" if self.span is None else str(self.span)
         rows = self.latest.sessions if rows is None else rows
         files = (self.latest.recordings or self.latest.days_done) if files is None else files
-        self.say(f"{self.name}: origin {self.origin}, span {span}, {rows} rows, {files} files, exit {status}")
+        self.say(f"{self.name}: origin {self.origin}, span {self.span}, {rows} rows, {files} files, exit {status}")
 
     def fail(self, status: int, problem: str) -> int:
         """Say what is wrong, in a line."""
@@ -245,13 +245,13 @@ class Command:
                 self.origin = client.base_url
                 return await self._run_job(client, span)
         except REFUSED as error:
-            return self.fail(2, f"the API refuses the key: {error}")
+            return self.fail(2, f"the API refuses the key in {KEY}: {error}")
         except (ValueError, TypeError, ImportError, BadRequestError, HTTPValidationError) as error:
             return self.fail(2, str(error))
         except BrokenPipeError:
             return self.fail(1, "stdout was closed by its reader")
         except OSError as error:
-            return self.fail(1, f"stopped: {error}; the same command goes on")
+            return self.fail(1, f"stopped: {error}; once that is mended the same command goes on")
         except SyllableError as error:
             return self.fail(1, f"stopped: {error}; the same command goes on")
 
@@ -302,6 +302,7 @@ class Command:
                 return self._end(downloaded.complete, downloaded.sessions, downloaded.recordings)
             else:
                 followed = await self._follow(client, common, progress)
+                self.span = f"{followed.since:%Y-%m-%dT%H:%M:%SZ}/"
                 return self._end(True, followed.sessions, followed.files)
         return self._end_export(report)
 
@@ -327,10 +328,11 @@ class Command:
         if options.last is not None and options.until is not None:
             raise ValueError("--until goes with --since, not with --last")
         since: date = options.since if options.last is None else last_days(options.last, now)
-        self.span = span_of(since, options.until, now)
-        for given, day in ((since, self.span.since), (options.until, self.span.until)):
+        span = span_of(since, options.until, now)
+        self.span = str(span)
+        for given, day in ((since, span.since), (options.until, span.until)):
             if isinstance(given, datetime) and given < now and given != bounds(day)[0]:
-                self.say(f"{self.name}: files hold whole UTC days: the span is {self.span}")
+                self.say(f"{self.name}: files hold whole UTC days: the span is {span}")
                 break
         return {"since": since, "until": options.until}
 

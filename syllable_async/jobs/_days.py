@@ -50,8 +50,9 @@ def last_days(count: int, now: datetime) -> date:
     """The first of the last `count` UTC days, today included."""
     if isinstance(count, bool) or not isinstance(count, int):
         raise TypeError(f"last must be an int, not {type(count).__name__}")
-    if not 1 <= count <= (now.date() - EARLIEST).days:
-        raise ValueError(f"last must be a number of days from 1 on, not {count}")
+    most = (now.date() - EARLIEST).days
+    if not 1 <= count <= most:
+        raise ValueError(f"last must be between 1 and {most} days, not {count}")
     return now.date() - (count - 1) * DAY
 
 
@@ -68,7 +69,7 @@ def _instant(name: str, value: date) -> datetime:
     if not isinstance(value, datetime):
         return bounds(value)[0]
     if value.utcoffset() is None:
-        raise ValueError(f"{name} {value} has no time zone")
+        raise ValueError(f"{name} {value} has no time zone: add its offset, such as +00:00")
     try:
         return value.astimezone(UTC)
     except OverflowError:

@@ -42,7 +42,7 @@ def open_storage(to: str | os.PathLike[str], options: Mapping[str, Any] | None =
     """
     target = os.fspath(to)
     if "://" not in target:
-        return LocalFolder(Path(target))
+        return open_folder(target)
     import fsspec.core  # noqa: PLC0415 - the extra
     from fsspec.implementations.local import LocalFileSystem  # noqa: PLC0415 - the extra
 
@@ -59,11 +59,12 @@ def open_folder(to: str | os.PathLike[str]) -> LocalFolder:
     """The folder of a job whose files cannot be objects.
 
     Raises:
-        TargetError: it is an address.
+        TargetError: it is an address, or empty: a variable of the shell that is not set.
     """
-    if "://" in os.fspath(to):
-        raise TargetError(f"{to} is no folder of this machine")
-    return LocalFolder(Path(to))
+    target = os.fspath(to)
+    if not target or "://" in target:
+        raise TargetError(f"{target or 'an empty path'} is no folder of this machine")
+    return LocalFolder(Path(target))
 
 
 def make_folder(folder: Path) -> None:

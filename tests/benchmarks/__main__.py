@@ -50,7 +50,8 @@ def show(row: Mapping[str, Any]) -> None:
     print(row["job"])
     for name, figures in row["figures"].items():
         cpu = f"{figures['cpu'] * 1e6:11,.0f} us of CPU" if "cpu" in figures else ""
-        rate = f"{1 / figures['wall']:11,.1f} /s"
+        wall = figures["wall"]
+        rate = f"{1 / wall:11,.1f} /s" if wall < 1 else f"{wall:11,.2f} s "
         peak = f"{figures['peak'] / MIB:7.0f} MiB RSS" if "peak" in figures else ""
         print(f"    {name:7}{rate}{cpu}{peak}")
     for ratio in row["ratios"]:

@@ -75,7 +75,7 @@ async def bare_transcripts(url: str, key: str, _: Path) -> int:
         ids = iter([session.session_id or "" async for session in walk])
 
         async def read() -> int:
-            return len([await client.sessions.get_transcript(session_id) for session_id in ids])
+            return sum([bool(await client.sessions.get_transcript(session_id)) for session_id in ids])
 
         return sum(await asyncio.gather(*(read() for _ in range(IN_FLIGHT))))
 

@@ -108,7 +108,7 @@ def exports_of_a_day() -> list[Job]:
         job(
             f"export of {transcripts:,} sessions with transcripts, {exports.IN_FLIGHT} in flight at 25 ms",
             {"bare": Work("bare transcripts", transcripts), "ours": Work("our transcripts", transcripts)},
-            Goal("ours", transcripts * exports.LATENCY / exports.IN_FLIGHT, "wall", at_most=1.2),
+            Goal("ours", "bare", "wall", at_most=1.2),
             rounds=3,
         ),
         job(

@@ -85,7 +85,9 @@ WRONG: dict[str, tuple[tuple[str, ...], str]] = {
     "neither": (("export", "--to", "out"), "give --last DAYS or --since DATE, one of them"),
     "both": (("export", "--to", "out", "--last", "3", "--since", "2026-01-05"), "one of them"),
     "until": (("export", "--to", "out", "--last", "3", "--until", "2026-01-05"), "--until goes with --since"),
-    "last 0": (("export", "--to", "out", "--last", "0"), "a number of days from 1 on, not 0"),
+    "last 0": (("export", "--to", "out", "--last", "0"), "--last: 0 is no whole number from 1 on"),
+    "last of more than there is": (("export", "--to", "out", "--last", "99999"), "last must be between 1 and"),
+    "empty": (("export", "--to", "", *WEEK), "an empty path is no folder of this machine"),
     "reversed": (("export", "--to", "out", "--since", "2026-01-12", "--until", "2026-01-05"), "is not before"),
     "future": (("export", "--to", "out", "--since", "2999-01-01"), "lies in the future"),
     "no date": (("download", "--to", "out", "--since", "2026-02-30"), "2026-02-30 is no date"),
@@ -125,7 +127,7 @@ def test_no_key_a_refused_key_and_a_missing_extra_are_told_in_one_line(
         stranger.api_key = "another"
         status, _, errors = run(*words, api=stranger)
     assert (status, errors.count("\n")) == (2, 1)
-    assert "the API refuses the key: HTTP 401" in errors
+    assert f"the API refuses the key in {KEY}: HTTP 401" in errors
     monkeypatch.setattr(_command, "find_spec", Mock(return_value=None))
     status, _, errors = run(*words, api=api)
     assert (status, errors.count("\n")) == (2, 1)
@@ -161,6 +163,7 @@ def test_download_and_follow(run: Run, api: FakeSyllable, tmp_path: Path) -> Non
     status, out, errors = run("follow", "--since", "2026-01-05", "--once", "--state", str(tmp_path / "s"), api=api)
     assert (status, out.count("\n")) == (0, len(listed(api)))
     assert "stdout is best effort" in errors
+    assert f"span 2026-01-05T00:00:00Z/, {len(listed(api))} rows" in errors
     assert run("follow", "--since", "2026-01-05", "--once", "--state", str(tmp_path / "s"), api=api)[1] == ""
 
 
