@@ -226,7 +226,7 @@ class Command:
             return
         self.audited = True
         rows = self.latest.sessions if rows is None else rows
-        files = (self.latest.recordings or self.latest.days_done) if files is None else files
+        files = (self.latest.recordings or self.latest.days_done or self.latest.files) if files is None else files
         self.say(f"{self.name}: origin {self.origin}, span {self.span}, {rows} rows, {files} files, exit {status}")
 
     def fail(self, status: int, problem: str) -> int:
@@ -302,7 +302,7 @@ class Command:
                 return self._end(downloaded.complete, downloaded.sessions, downloaded.recordings)
             else:
                 followed = await self._follow(client, common, progress)
-                self.span = f"{followed.since:%Y-%m-%dT%H:%M:%SZ}/"
+                self.span = f"{followed.since.isoformat()}/"
                 return self._end(True, followed.sessions, followed.files)
         return self._end_export(report)
 
@@ -341,6 +341,8 @@ class Command:
         since = options.since
         if since is not None and not isinstance(since, datetime):
             since = bounds(since)[0]
+        if since is not None:
+            self.span = f"{since.isoformat()}/"
         if options.to is None and options.state is not None:
             self.say("follow: stdout is best effort: what a pipe holds when its reader dies is lost; use --to")
         return await follow(

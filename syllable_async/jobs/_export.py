@@ -41,6 +41,8 @@ With = Literal["summary", "transcript", "latency", "timeline"]
 WITH: tuple[With, ...] = ("summary", "transcript", "latency", "timeline")
 CHUNK = 500
 """Sessions that are read, then turned into columns while the next are read."""
+CHUNK_WITH_PARTS = 100
+"""The same where something is asked for of each: progress shows how they come."""
 CHUNKS = 2
 """Chunks in work at once: what belongs to one is asked for while the other is written."""
 SIDE_BY_SIDE = 2
@@ -235,8 +237,9 @@ class Export:
     async def _copy(self, walk: PatientWalk, day: DayInWork) -> None:
         """Read sessions, and have each chunk written while the next are read."""
         room = asyncio.Semaphore(CHUNKS)
+        size = max(CHUNK_WITH_PARTS, self.parallel) if day.parts else CHUNK
         async with _tasks() as tasks:
-            while chunk := await walk.read(CHUNK):
+            while chunk := await walk.read(size):
                 await room.acquire()
                 tasks.create_task(self._put(day, chunk)).add_done_callback(lambda _: room.release())
 

@@ -219,7 +219,7 @@ class Follow:
         report = self._report
         self._report = attrs.evolve(report, sessions=report.sessions + len(sessions), files=report.files + 1)
         if self.progress is not None:
-            self.progress(JobProgress(sessions=self._report.sessions))
+            self.progress(JobProgress(sessions=self._report.sessions, files=self._report.files))
 
     async def _save(self, cursor: Cursor) -> None:
         self.state = attrs.evolve(self.state, cursor=cursor.to_json())

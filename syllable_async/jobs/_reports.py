@@ -25,6 +25,8 @@ class JobProgress:
     recordings: int = 0
     bytes: int = 0
     """Of recordings."""
+    files: int = 0
+    """Files that followed sessions were written to."""
 
 
 Progress = Callable[[JobProgress], object]

@@ -163,7 +163,7 @@ def test_download_and_follow(run: Run, api: FakeSyllable, tmp_path: Path) -> Non
     status, out, errors = run("follow", "--since", "2026-01-05", "--once", "--state", str(tmp_path / "s"), api=api)
     assert (status, out.count("\n")) == (0, len(listed(api)))
     assert "stdout is best effort" in errors
-    assert f"span 2026-01-05T00:00:00Z/, {len(listed(api))} rows" in errors
+    assert f"span 2026-01-05T00:00:00+00:00/, {len(listed(api))} rows" in errors
     assert run("follow", "--since", "2026-01-05", "--once", "--state", str(tmp_path / "s"), api=api)[1] == ""
 
 
