@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager
 from datetime import date, datetime, timedelta
 from typing import Literal, Self
 
@@ -110,6 +111,14 @@ class DayFiles:
             raise TargetError(f"{self.storage.address(name)} was exported with other filters: give another folder")
         return record
 
+    def part(self, day: date) -> AbstractContextManager[Part]:
+        """A file for a day, which no reader sees before it is published."""
+        return self.storage.part(name_of(day))
+
+    def address(self, day: date) -> str:
+        """What a reader of a day opens."""
+        return self.storage.address(name_of(day))
+
     def publish(self, part: Part, record: Record, problems: Iterable[Problem], *, fewer: bool) -> Outcome:
         """Put a day in place, unless a walk that began later did, or most of its rows would go."""
         with self.storage.exclusively():
@@ -126,8 +135,3 @@ class DayFiles:
 def name_of(day: date) -> str:
     """The name of a day's file."""
     return f"sessions-{day}.parquet"
-
-
-def metadata_of(record: Record) -> dict[bytes, bytes]:
-    """The record as key-value metadata of Parquet."""
-    return {KEY: record.to_json()}

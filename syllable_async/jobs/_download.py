@@ -118,12 +118,12 @@ class Download:
         walk = PatientWalk(pager.snapshot(parallel=self.parallel), self.patience)
         async with aclosing(walk):
             failed = await self._save(walk, day)
-        tries = self.patience.begin()
+        wait = self.patience.begin()
         while passing := {
             name: error for name, error in failed.items() if isinstance(error, SyllableError) and may_pass(error)
         }:
             try:
-                await tries.wait(next(iter(passing.values())))
+                await wait(next(iter(passing.values())))
             except SyllableError:
                 break
             self._count["failed"] -= len(passing)

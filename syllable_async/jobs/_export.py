@@ -197,7 +197,7 @@ class Export:
             return self._report(day, "failed", held, str(error))
 
     async def _write_day(self, day: date, held: Record | None, parallel: int) -> DayReport:
-        from ._day_file import Record, metadata_of, name_of  # noqa: PLC0415 - the extra
+        from ._day_file import KEY, Record  # noqa: PLC0415 - the extra
         from ._schema import DayWriter  # noqa: PLC0415 - the extra
 
         start, end = bounds(day)
@@ -209,7 +209,7 @@ class Export:
         )
         problems: list[Problem] = []
         pager = self.filters.list(self.client, start, min(end, begun), lambda row: problems.append(Problem.of_row(row)))
-        with self.files.storage.part(name_of(day)) as part, DayWriter(part.file) as writer:
+        with self.files.part(day) as part, DayWriter(part.file) as writer:
             # What belongs to the sessions takes far more requests than their list.
             walk = PatientWalk(pager.snapshot(parallel=1 if parts else parallel), self.patience)
             async with aclosing(walk):
@@ -224,7 +224,7 @@ class Export:
                 problems=len(problems),
                 passing=sum(problem.may_pass for problem in problems),
             )
-            await in_thread(writer.close, metadata_of(record))
+            await in_thread(writer.close, {KEY: record.to_json()})
             outcome: ExportStatus = await in_thread(
                 lambda: self.files.publish(part, record, problems, fewer=self.fewer)
             )
@@ -282,19 +282,11 @@ class Export:
             day.problems.append(Problem(session_id=session_id, part=name, problem=str(error), may_pass=passing))
             return None
 
-    def _report(
-        self,
-        day: date,
-        status: ExportStatus,
-        record: Record | None,
-        error: str | None = None,
-    ) -> DayReport:
-        from ._day_file import name_of  # noqa: PLC0415 - the extra
-
+    def _report(self, day: date, status: ExportStatus, record: Record | None, error: str | None = None) -> DayReport:
         return DayReport(
             day=day,
             status=status,
-            address=self.files.storage.address(name_of(day)),
+            address=self.files.address(day),
             rows=0 if record is None else record.rows,
             final=record is not None and record.is_final(self.settle),
             problems=0 if record is None else record.problems,

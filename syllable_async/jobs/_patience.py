@@ -42,26 +42,39 @@ class Patience:
 
     async def run(self, step: Callable[[], Awaitable[T]]) -> T:
         """Call `step` until it succeeds, fails for good, or patience is over; then its last error is raised."""
-        tries = self.begin()
+        wait = self.begin()
         while True:
             try:
                 result = await step()
             except SyllableError as error:
-                await tries.wait(error)
+                await wait(error)
             else:
                 self.succeeded()
                 return result
 
-    def begin(self) -> Tries:
-        """The tries of one call."""
-        return Tries(self)
+    def begin(self) -> Callable[[SyllableError], Awaitable[None]]:
+        """What one call calls after each failure: it waits, as long as the API asks for, or raises the error."""
+        first_failure: float | None = None
+        pause = 1.0
+
+        async def wait(error: SyllableError) -> None:
+            nonlocal first_failure, pause
+            if first_failure is None:
+                first_failure = self._monotonic()
+            seconds = max(pause, getattr(error, "retry_after", None) or 0.0)
+            if not may_pass(error) or seconds > self._time_left(first_failure):
+                raise error
+            await self._sleep(seconds)
+            pause = min(2 * pause, LONGEST_PAUSE)
+
+        return wait
 
     def succeeded(self) -> None:
         """The API serves."""
         self._last_success = self._monotonic()
         self._failing_since = None
 
-    def time_left(self, first_failure: float) -> float:
+    def _time_left(self, first_failure: float) -> float:
         """Seconds for which a call that first failed then is tried again."""
         now = self._monotonic()
         if self._failing_since is None:
@@ -69,33 +82,6 @@ class Patience:
         if self._last_success > first_failure:
             return first_failure + min(self._seconds, ONE_SESSION) - now
         return min(first_failure, self._failing_since) + self._seconds - now
-
-    def now(self) -> float:
-        """Monotonic seconds."""
-        return self._monotonic()
-
-    async def sleep(self, seconds: float) -> None:
-        """Wait."""
-        await self._sleep(seconds)
-
-
-class Tries:
-    """One call that is tried again."""
-
-    def __init__(self, patience: Patience) -> None:
-        self._patience = patience
-        self._first_failure: float | None = None
-        self._pause = 1.0
-
-    async def wait(self, error: SyllableError) -> None:
-        """Wait before the next try, as long as the API asks for; raise `error` where no other is worth it."""
-        if self._first_failure is None:
-            self._first_failure = self._patience.now()
-        pause = max(self._pause, getattr(error, "retry_after", None) or 0.0)
-        if not may_pass(error) or pause > self._patience.time_left(self._first_failure):
-            raise error
-        await self._patience.sleep(pause)
-        self._pause = min(2 * self._pause, LONGEST_PAUSE)
 
 
 def check_job(*, parallel: int, settle: float, patience: float) -> None:

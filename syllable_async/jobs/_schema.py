@@ -67,16 +67,15 @@ def _arrow_type(hint: Any) -> Any:
     return _PLAIN[hint]
 
 
-def to_batch(rows: Sequence[Row]) -> tuple[Any, list[tuple[Row, str]]]:
-    """The rows as a record batch, and those that no column can hold (an integer of 70 bits) with the reason."""
+def to_batches(rows: Sequence[Row]) -> tuple[list[Any], list[tuple[Row, str]]]:
+    """The rows as record batches, and those that no column can hold (an integer of 70 bits) with the reason."""
     try:
-        return _columns(rows), []
+        return [_columns(rows)], []
     except (pa.ArrowException, OverflowError, UnicodeError, TypeError) as error:
         if len(rows) == 1:
-            return _columns([]), [(rows[0], f"{type(error).__name__} in a column")]
-    halves = [to_batch(rows[: len(rows) // 2]), to_batch(rows[len(rows) // 2 :])]
-    joined = pa.Table.from_batches([batch for batch, _ in halves]).combine_chunks().to_batches()
-    return joined[0] if joined else _columns([]), [bad for _, refused in halves for bad in refused]
+            return [], [(rows[0], f"{type(error).__name__} in a column")]
+    halves = [to_batches(rows[: len(rows) // 2]), to_batches(rows[len(rows) // 2 :])]
+    return [batch for good, _ in halves for batch in good], [bad for _, refused in halves for bad in refused]
 
 
 def _columns(rows: Sequence[Row]) -> Any:
@@ -101,16 +100,16 @@ class DayWriter:
 
     def add(self, rows: Sequence[Row]) -> list[tuple[Row, str]]:
         """Take rows in; those that no column can hold are given back, with the reason."""
-        batch, refused = to_batch(rows)
-        self._batches.append(batch)
-        self.rows += batch.num_rows
-        self._bytes += batch.nbytes
+        batches, refused = to_batches(rows)
+        self._batches += batches
+        self.rows += len(rows) - len(refused)
+        self._bytes += sum(batch.nbytes for batch in batches)
         if self._bytes >= GROUP_BYTES:
             self._write_group()
         return refused
 
     def _write_group(self) -> None:
-        if any(batch.num_rows for batch in self._batches):
+        if self._batches:
             table = pa.Table.from_batches(self._batches, schema())
             self._writer.write_table(table, row_group_size=table.num_rows)
         self._batches, self._bytes = [], 0

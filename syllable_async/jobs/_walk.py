@@ -81,7 +81,7 @@ class PatientWalk:
     async def read(self, count: int) -> list[Session]:
         """The next sessions, `count` of them; fewer, or none, at the end."""
         sessions: list[Session] = []
-        tries = self._patience.begin()
+        wait = self._patience.begin()
         while len(sessions) < count:
             try:
                 async for session in self._walk:
@@ -91,7 +91,7 @@ class PatientWalk:
                 else:
                     break
             except SyllableError as error:  # the walk stands where it stood, and goes on from there
-                await tries.wait(error)
+                await wait(error)
         self._patience.succeeded()
         return sessions
 

@@ -93,7 +93,7 @@ WRONG: dict[str, tuple[tuple[str, ...], str]] = {
     "no date": (("download", "--to", "out", "--since", "2026-02-30"), "2026-02-30 is no date"),
     "no zone": (("download", "--to", "out", "--since", "2026-02-03T10:00"), "has no time zone"),
     "parallel 0": (("export", "--to", "out", *WEEK, "--parallel", "0"), "--parallel: 0 is no whole number from 1 on"),
-    "rate 0": (("export", "--to", "out", *WEEK, "--rate", "0"), "--rate: 0 is no number of requests a second"),
+    "rate 0": (("export", "--to", "out", *WEEK, "--rate", "0"), "rate must be a finite number above 0"),
     "settle": (("export", "--to", "out", *WEEK, "--settle", "6x"), "6x is no duration"),
     "with": (("export", "--to", "out", *WEEK, "--with", "summary,sumary"), "sumary is unknown"),
     "search": (("export", "--to", "out", *WEEK, "--search", "agent_name"), "agent_name is not FIELD=VALUE"),

@@ -6,6 +6,7 @@ import errno
 import json
 from collections.abc import AsyncIterator
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import pytest_asyncio
 
 from syllable_async import AsyncSyllableClient, AuthenticationError, RetryPolicy, SavedRecording, jobs
 from syllable_async.jobs import JobProgress, TargetError
+from syllable_async.jobs._patience import Patience
 from syllable_async.testing import FakeSyllable, faults
 from tests.jobs.folder import hidden, listed, modes
 
@@ -76,10 +78,10 @@ async def test_a_session_that_fails_is_listed_and_stops_no_other(
 async def test_what_may_pass_is_tried_again_at_the_end_of_the_day(
     client: AsyncSyllableClient, server: FakeSyllable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def sleep(_: object, seconds: float) -> None:
+    async def sleep(seconds: float) -> None:
         assert seconds > 0
 
-    monkeypatch.setattr("syllable_async.jobs._patience.Patience.sleep", sleep)
+    monkeypatch.setattr("syllable_async.jobs._download.Patience", partial(Patience, sleep=sleep))
     server.faults.add("sessions.generate_recording_urls", faults.status(500, times=3))
     impatient = client.with_options(retries=RetryPolicy(max_attempts=1))
     report = await jobs.download(impatient, **SPAN, to=tmp_path)
