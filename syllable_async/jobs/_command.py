@@ -240,7 +240,8 @@ class Command:
         except BrokenPipeError:
             return self.fail(1, "stdout was closed by its reader")
         except OSError as error:
-            return self.fail(1, f"stopped: {error}; once that is mended the same command goes on")
+            place = f"{self.options.to}: " if self.options.to and error.filename is None else ""
+            return self.fail(1, f"stopped: {place}{error}; once that is mended the same command goes on")
         except SyllableError as error:
             return self.fail(1, f"stopped: {error}; the same command goes on")
 
@@ -291,7 +292,7 @@ class Command:
                 return self._end(downloaded.complete, downloaded.sessions, downloaded.recordings)
             else:
                 followed = await self._follow(client, common, progress)
-                self.span = f"{followed.since.isoformat()}/"
+                self.span = f"{followed.since.isoformat(timespec='seconds')}/"
                 return self._end(True, followed.sessions, followed.files)
         return self._end_export(report)
 
@@ -331,7 +332,7 @@ class Command:
         if since is not None and not isinstance(since, datetime):
             since = bounds(since)[0]
         if since is not None:
-            self.span = f"{since.isoformat()}/"
+            self.span = f"{since.isoformat(timespec='seconds')}/"
         if options.to is None and options.state is not None:
             self.say("follow: stdout is best effort: what a pipe holds when its reader dies is lost; use --to")
         return await follow(

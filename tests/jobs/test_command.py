@@ -212,7 +212,7 @@ def test_a_full_disk_is_told_in_a_line(
     monkeypatch.setattr("syllable_async.jobs._schema.DayWriter.close", full)
     status, _, errors = run("export", "--to", str(tmp_path), *WEEK, api=api)
     assert status == 1
-    assert "No space left on device" in errors
+    assert f"stopped: {tmp_path}: [Errno 28] No space left on device; once that is mended" in errors
     assert errors.count("\n") == 2
     assert hidden(tmp_path) == []
 
