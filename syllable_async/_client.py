@@ -54,7 +54,7 @@ _OWN_HEADERS = {"User-Agent": _USER_AGENT, "Accept": "application/json", "Accept
 def _check_authorization(session: aiohttp.ClientSession | None, headers: Mapping[str, str]) -> None:
     """Refuse what aiohttp would refuse at each request."""
     if getattr(session, "auth", None) is not None and any(name.lower() == "authorization" for name in headers):
-        raise ValueError("the session has auth=, and headers hold Authorization: give one of them")
+        raise ValueError("session has auth=, and headers hold Authorization: give only one of them")
 
 
 def _pool_limits(max_connections: object, max_streams: object) -> PoolLimits:
@@ -214,6 +214,18 @@ class AsyncSyllableClient(AsyncContextOnly):
     client = AsyncSyllableClient("key", converter=converter)
     ```
 
+    ## Security
+
+    - The key travels with each request, to its own origin only. JSON calls follow no redirect. Of a recording at
+      most five redirects are followed, to https and to host names, and without the key once its origin was left.
+    - `http://` is refused unless it is this machine or `allow_insecure_http=True`.
+    - An id is one percent-encoded segment of the path. An id with a slash is refused, because servers decode it.
+    - Bytes that arrive on an idle connection of the client's own session close it. They never become a response.
+    - A JSON response is at most 64 MiB and a recording at most 4 GiB; both are counted while they stream. A body of
+      more than 8 MiB that was compressed to less than a hundredth is refused.
+    - Your own `asyncio.timeout` around a call leaves aiohttp's frames, whose local variables hold the key, in the
+      traceback of the cancellation. An error reporter that prints local variables shows them.
+
     ## From the vendor's SDK
 
     | `syllable_sdk` | `syllable_async` |
@@ -306,7 +318,9 @@ class AsyncSyllableClient(AsyncContextOnly):
         return f"<{type(self).__name__} {self.base_url} api_key='***'>"
 
     def __reduce__(self) -> NoReturn:
-        raise TypeError("an AsyncSyllableClient holds a key and connections and cannot be pickled: make one there")
+        raise TypeError(
+            "an AsyncSyllableClient holds a key and connections and cannot be pickled: make one in each process"
+        )
 
     async def request(
         self,
@@ -320,6 +334,21 @@ class AsyncSyllableClient(AsyncContextOnly):
         retries: RetryPolicy | AsyncRetrying | None = None,
     ) -> RawResponse:
         """Call any endpoint of the API with this client's key, retries, limits and errors.
+
+        ```python
+        import asyncio
+
+        from syllable_async import AsyncSyllableClient
+
+
+        async def main() -> None:
+            async with AsyncSyllableClient() as client:
+                response = await client.request("GET", "/api/v1/sessions/", query={"limit": 1})
+                print(response.status, response.attempts, response.json())
+
+
+        asyncio.run(main())
+        ```
 
         Args:
             method: an HTTP method. Calls other than GET, HEAD and OPTIONS are retried only where they certainly never

@@ -10,13 +10,26 @@ from typing import Any
 import pytest
 
 import syllable_async
-from syllable_async import AsyncSyllableClient, RecordingStream, RetryPolicy, SyllableError, errors, models, testing
+from syllable_async import (
+    AsyncSyllableClient,
+    Pager,
+    RecordingStream,
+    RetryPolicy,
+    SessionDebug,
+    SessionLabels,
+    Sessions,
+    SyllableError,
+    errors,
+    models,
+    testing,
+)
 from tests.documented_code import python_blocks, reader_environment, run_block
 
-GUIDES: list[Any] = [syllable_async, errors, models, testing, AsyncSyllableClient, RecordingStream, RetryPolicy]
+GUIDES: list[Any] = [syllable_async, errors, models, testing, AsyncSyllableClient, Pager, RecordingStream, RetryPolicy]
+OTHERS: list[Any] = [AsyncSyllableClient.request, SessionDebug, SessionLabels, Sessions.download_recordings]
 EXAMPLES = [
     pytest.param(block, id=f"{guide.__name__}-{number}")
-    for guide in GUIDES
+    for guide in [*GUIDES, *OTHERS]
     for number, block in enumerate(python_blocks(inspect.getdoc(guide) or ""))
 ]
 

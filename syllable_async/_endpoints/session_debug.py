@@ -14,6 +14,22 @@ _TOOL_RESULT = "/api/v1/session_debug/tool_result/{session_id}/{tool_call_id}"
 class SessionDebug(Endpoint):
     """What a session's agent said, heard and called; `client.session_debug`. All of it quotes patients.
 
+    ```python
+    import asyncio
+
+    from syllable_async import AsyncSyllableClient
+
+
+    async def main() -> None:
+        async with AsyncSyllableClient() as client:
+            page = await client.sessions.list(limit=1)
+            data = await client.session_debug.get_by_session_id(page.items[0].session_id or "")
+            print(sum(len(message.tool_calls) for message in data.messages), "tool calls")
+
+
+    asyncio.run(main())
+    ```
+
     Every call takes `retries=` and raises the errors that `Sessions` lists. A session's id may be given as an int or as
     the digits that `Session.session_id` holds.
     """

@@ -39,6 +39,27 @@ _BY_ID = "/api/v1/session_labels/{session_label_id}"
 class SessionLabels(Endpoint):
     """Judgements on sessions; `client.session_labels`.
 
+    ```python
+    import asyncio
+
+    from syllable_async import AsyncSyllableClient, SessionLabelCreate
+
+
+    async def main() -> None:
+        async with AsyncSyllableClient() as client:
+            page = await client.sessions.list(limit=1)
+            session_id = page.items[0].session_id or ""
+            label = await client.session_labels.create(
+                SessionLabelCreate(session_id=session_id, type="human-rating", code="GOOD", user_email="me@example.com")
+            )
+            print(label.id)
+            async for label in client.session_labels.list():
+                print(label.session_id, label.code)
+
+
+    asyncio.run(main())
+    ```
+
     Every call takes `retries=` and raises the errors that `Sessions` lists. A label can never be changed or removed.
     """
 

@@ -270,6 +270,23 @@ class Sessions(Endpoint):
         done. The files are `<id>-<n>of<count>.<extension>`: a run that was ended anyhow is finished by the same call.
         Break off with `aclose`, or use `async with`: then only whole files are left.
 
+        ```python
+        import asyncio
+
+        from syllable_async import AsyncSyllableClient
+
+
+        async def main() -> None:
+            async with AsyncSyllableClient() as client:
+                sessions = client.sessions.list(limit=100).items(max_items=200)
+                async with client.sessions.download_recordings(sessions, "recordings", parallel=8) as outcomes:
+                    async for outcome in outcomes:
+                        print(outcome.session_id, outcome.status, outcome.error or "")
+
+
+        asyncio.run(main())
+        ```
+
         Args:
             sessions: sessions or ids, also from an async iterator such as `list(...).snapshot()`, which is read only as
                 far as outcomes are taken.
@@ -361,7 +378,7 @@ class Sessions(Endpoint):
             raise RecordingChangedError(f"the session has {len(urls)} recordings now, it had {count}")
         renewed = self._recording_request(urls[index], request.call, request.allow_hosts)
         if not renewed.is_same_recording(request):
-            raise RecordingChangedError("the session's recordings are listed in another order now, or are others")
+            raise RecordingChangedError("the session's list of recordings has changed: this may be another one")
         return attrs.evolve(renewed, span=request.span).open
 
     def _recording_request(self, url: str, call: CallState, allow_hosts: Collection[str]) -> RecordingRequest:

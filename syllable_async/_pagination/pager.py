@@ -29,14 +29,49 @@ async def _fetch_as_page(fetch_page: FetchPage, query: ListQuery) -> Page[Sessio
 
 
 class Pager(OffsetPager[Session]):
-    """A list of sessions that nobody has asked for yet: await it for the one page, or iterate to walk.
+    """A list of sessions that nobody has asked for yet: await it for one page, or iterate over it to walk.
 
-    `items`, `pages` and `async for` keep the server's order and offsets (`OffsetPager`), so data that moves between two
-    pages can hide a session from them (`PaginationDriftWarning` when that is noticed); `snapshot` and `follow` are
-    exact.
+    An export that goes on from where the last one ended:
 
-    The live API was seen to leave test sessions out of its list, so no walk meets them: `sessions.list` says how to
-    add them.
+    ```python
+    import asyncio
+    from datetime import UTC, datetime
+
+    from syllable_async import AsyncSyllableClient, Cursor
+
+
+    async def export(saved: str | None = None) -> str:
+        cursor = Cursor.from_json(saved) if saved else None
+        async with AsyncSyllableClient() as client:
+            pager = client.sessions.list(start_datetime=datetime(2026, 1, 1, tzinfo=UTC))
+            async with pager.snapshot(cursor=cursor, max_items=50) as walk:
+                async for session in walk:
+                    print(session)
+                return walk.cursor.to_json()  # keep it with what you exported
+
+
+    asyncio.run(export())
+    ```
+
+    | You want | Write | Pagination |
+    |---|---|---|
+    | one page | `await client.sessions.list(page=2, limit=50)` | none: the page that you asked for |
+    | to look through sessions | `async for session in client.sessions.list()` | offset: the server's order |
+    | the same, faster | `client.sessions.list().items(prefetch=8)` | offset: up to 8 pages in flight ahead, in order |
+    | an export that misses nothing | `client.sessions.list().snapshot()` | keyset: each session once, resumable |
+    | the same, faster | `client.sessions.list().snapshot(parallel=8)` | keyset: up to 8 spans side by side |
+    | new sessions as they appear | `client.sessions.list().follow()` | keyset: a snapshot that does not end |
+
+    ## Rules
+
+    - Offset walks (`items`, `pages`, `async for`) ask for page numbers. Data that moves between two pages can hide a
+      session from them. `PaginationDriftWarning` is given where that is noticed.
+    - Keyset walks (`snapshot`, `follow`) ask for what comes after a timestamp. They are exact, and they need a server
+      that honours `order_by=timestamp` and the date bounds. They raise `PaginationError` where it does not.
+    - A step that fails leaves a walk where it was: `anext` again asks again. `aclose` ends a walk and awaits what is in
+      flight; `async with` does that for you.
+    - The live API was seen to leave test sessions out of its list, so no walk meets them: `client.sessions.list` says
+      how to add them.
     """
 
     __slots__ = ("_fetch_page", "_session_exists", "_tell_invalid")
@@ -156,7 +191,7 @@ class Pager(OffsetPager[Session]):
             ValueError: as for `snapshot`, and a query with an end.
         """
         if self._query.end_datetime is not None:
-            raise ValueError("end_datetime has no meaning for a walk that does not end")
+            raise ValueError("follow() does not end: leave end_datetime out, or use snapshot()")
         return FollowIterator(
             self._fetch_page,
             self._query.for_keyset(),
@@ -172,5 +207,5 @@ class Pager(OffsetPager[Session]):
 def _checked_overlap(overlap: float) -> float:
     seconds = non_negative_seconds("overlap", overlap)
     if seconds > MAX_OVERLAP:
-        raise ValueError("overlap must be a year at most")
+        raise ValueError("overlap must be at most 366 days in seconds")
     return seconds

@@ -135,7 +135,7 @@ class RecordingStream(AsyncContextOnly):
 
     @property
     def verified(self) -> Verified | None:
-        """What stood behind "whole": `"length"`, `"chunked"` or `"none"`; None before the end was reached.
+        """What proves that the recording is whole: `"length"`, `"chunked"` or `"none"`; None before the end.
 
         `"none"`: only the closing connection marked the end, and nothing proves that it was not cut.
         """
@@ -186,7 +186,8 @@ class RecordingStream(AsyncContextOnly):
         beside it (mode 0600, locked while it is written), which takes its place after an fsync. One that a killed
         process left behind is removed by the next save of that name. Hashing and writing are done in a few threads that
         all recordings of a client share. A place that cannot be written to is found out before anything is asked for,
-        and the stream can then be saved elsewhere.
+        and the stream can then be saved elsewhere. On Windows file modes, locks and the sync of the directory are left
+        out.
 
         Args:
             path: a file in a directory that exists. A symbolic link as the file is refused. An existing directory, or a

@@ -61,7 +61,8 @@ class RetryPolicy:
     - Before the next attempt the client sleeps a random time up to `min(maximum, initial * 2 ** n)` ("full jitter"), or
       as long as the server's `Retry-After` asks.
     - A 429 is no failure. The client pauses, the refused call keeps its place, and it costs neither an attempt nor
-      quota. Only the deadline limits it. After the pause calls leave at the pace that the API accepts.
+      quota. Only the deadline limits it. After the pause calls leave at the pace that the API accepts. So 1,000 calls
+      at once to an API that takes 100 a second all succeed.
     - All calls of a client and of its views share a quota of retries: 1,000 calls to a dead server send at most 1,100
       requests.
     - A tenacity `AsyncRetrying` is accepted in place of a policy. Its attempts, its wait and its condition are used;
