@@ -49,7 +49,7 @@ def non_negative_seconds(name: str, value: float) -> float:
     if not isinstance(value, int | float) or isinstance(value, bool):
         raise TypeError(f"{name} must be a number of seconds, not {type(value).__name__}")
     if not 0 <= value < _MAX_SECONDS:
-        raise ValueError(f"{name} must be a number of seconds from 0 on, below a billion")
+        raise ValueError(f"{name} must be a number of seconds, at least 0 and below a billion")
     return float(value)
 
 
@@ -63,7 +63,7 @@ def positive_seconds(name: str, value: float) -> float:
 def positive_rate(name: str, value: float) -> float:
     """A number above 0 for each second."""
     if not isinstance(value, int | float) or isinstance(value, bool):
-        raise TypeError(f"{name} must be a number a second, not {type(value).__name__}")
+        raise TypeError(f"{name} must be a number of requests a second, not {type(value).__name__}")
     if not 0 < value < float("inf"):
         raise ValueError(f"{name} must be a finite number above 0")
     return float(value)

@@ -314,7 +314,7 @@ class ResponseValidationError(SyllableError):
     """A successful response is not what the API's schema promises.
 
     Attributes:
-        model: name of the class that was expected.
+        model: name of the class that was expected; `"response"` where the body cannot be read at all.
         path: where in the body, for example `$.items[0].timestamp`.
         problem: what is wrong there, in types and never in values.
     """
@@ -326,6 +326,8 @@ class ResponseValidationError(SyllableError):
         self.problem = problem
 
     def __str__(self) -> str:
+        if self.model == "response":
+            return f"the response cannot be read: {self.problem}"
         return f"response is not a {self.model}: {self.problem} at {self.path}"
 
 

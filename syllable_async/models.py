@@ -111,7 +111,7 @@ class _OpenEnum(StrEnum):
 
 
 class SessionProperties(_OpenEnum):
-    """Fields of a session that the list can filter by, order by and be cut down to."""
+    """Fields of a session that `sessions.list` can filter by, sort by and return."""
 
     TIMESTAMP = "timestamp"
     SESSION_ID = "session_id"
@@ -135,7 +135,7 @@ class SessionProperties(_OpenEnum):
 
 
 class SessionLabelProperties(_OpenEnum):
-    """Fields of a label that the list can filter by, order by and be cut down to."""
+    """Fields of a label that `session_labels.list` can filter by, sort by and return."""
 
     TIMESTAMP = "timestamp"
     SESSION_ID = "session_id"
@@ -507,7 +507,7 @@ def _session_number(value: int | str) -> int:
         raise TypeError(f"session_id must be an int or its digits as a str, not {type(value).__name__}")
     is_number = value.isascii() and value.isdecimal() and len(value) < 20 if isinstance(value, str) else value >= 0
     if not is_number or int(value) >= 2**63:
-        raise ValueError("session_id must be a number from 0 on, below 2 ** 63, or its digits as a str")
+        raise ValueError("session_id must be a number from 0 to 2 ** 63 - 1, or its digits as a str")
     return int(value)
 
 
@@ -533,8 +533,8 @@ class SessionLabelCreate:
         issue_categories: what went wrong in the session.
 
     Raises:
-        TypeError: a required field that is not given, or a value of another type.
-        ValueError: a `session_id` that is no number, or text that is no Unicode. Values are not shown.
+        TypeError: a required field is missing, or a value is of another type.
+        ValueError: `session_id` is not a number, or a text holds a lone surrogate. The error shows no value.
     """
 
     session_id: int = attrs.field(converter=_session_number)

@@ -104,5 +104,5 @@ def id_number(name: str, value: int | str) -> str:
         raise TypeError(f"{name} must be an int or its digits as a str, not {type(value).__name__}")
     text = str(value) if isinstance(value, str) or 0 <= value < 2**63 else ""
     if not (text.isascii() and text.isdecimal() and len(text) < 20):
-        raise ValueError(f"{name} must be a number from 0 on, below 2 ** 63, or its digits as a str")
+        raise ValueError(f"{name} must be a number from 0 to 2 ** 63 - 1, or its digits as a str")
     return text

@@ -62,7 +62,7 @@ def _check_list(path: str, query: Query) -> tuple[tuple[str, str], ...]:
         raise ValueError("path must begin with a slash, for example '/api/v1/agents/'")
     pairs = tuple(build_request("GET", [path], query).query)
     if any(name in {"page", "limit"} for name, _ in pairs):
-        raise ValueError("page and limit are arguments of their own, and not of the query")
+        raise ValueError("query must not name page or limit: give them as arguments of their own")
     return pairs
 
 

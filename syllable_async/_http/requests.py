@@ -73,10 +73,10 @@ class Body(NamedTuple):
         """
         if content is None:
             if content_type is not None:
-                raise ValueError("content_type says what `content` is; JSON has its own")
+                raise ValueError("content_type goes with content: leave it out, or give content in place of json")
             return None if json is None else cls(msgspec.json.encode(json), "application/json")
         if json is not None:
-            raise ValueError("a request has one body: give json or content, not both")
+            raise ValueError("give json or content, not both: a request has one body")
         if not isinstance(content, bytes | bytearray | memoryview | str):
             raise TypeError(f"content must be bytes or a str, not {type(content).__name__}")
         if content_type is not None and not isinstance(content_type, str):
@@ -118,7 +118,7 @@ def build_request(
 def _check_literal_path(path: str) -> str:
     parts = path[1:].split("/")
     if not _LITERAL.fullmatch(path) or {".", ".."} & set(parts) or "" in parts[:-1]:
-        raise ValueError("a literal path must be plain segments between single slashes, without query or escapes")
+        raise ValueError("a path with slashes must be plain segments between single slashes, without query or escapes")
     return path
 
 

@@ -85,7 +85,7 @@ class Transport:
         return self.pool.clock
 
     def __reduce__(self) -> NoReturn:
-        raise TypeError("what holds a key and connections cannot be pickled: make a client where it is needed")
+        raise TypeError("this object holds a key and connections and cannot be pickled: make a client in each process")
 
     def with_policy(self, retries: Retries) -> Transport:
         """The same with another policy."""
@@ -256,7 +256,7 @@ class Transport:
         if self.pool.lifetime.closed:
             raise closed_error()
         call.may_have_been_sent = False
-        raise self._timeout_error(request, call, limit, seconds, doing="the function gave no API key")
+        raise self._timeout_error(request, call, limit, seconds, doing="waiting for the api_key function")
 
     async def _within_limits(
         self, request: Request, call: CallState, send: Send[T], secret: Secret, gate: Gate
@@ -331,7 +331,7 @@ class Transport:
             response.close()
             raise
         if body is None:
-            return ResponseValidationError("response", "$", f"larger than {request.max_bytes} bytes")
+            return ResponseValidationError("response", "$", f"it is larger than {request.max_bytes} bytes")
         return Response(status=response.status, headers=response.headers, body=body, attempts=call.requests_sent)
 
     def _request_headers(self, request: Request, secret: Secret) -> dict[str, str]:
@@ -378,7 +378,7 @@ class Transport:
     def _log_refusal(self, request: Request, call: CallState, gate: Gate) -> None:
         pause = gate.pace.paused_until - self.clock.monotonic()
         logger.info(
-            "%s %s: request %d refused with a 429; next in its turn, after %.3f s",
+            "%s %s: request %d was refused with a 429; it is sent again in its turn, after %.3f s",
             request.method, request.path_template, call.requests_sent, pause,
         )  # fmt: skip
 

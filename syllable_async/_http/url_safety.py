@@ -56,7 +56,7 @@ def check_base_url(base_url: str, *, allow_insecure_http: bool, name: str = "bas
     if url is None or url.scheme not in _PORTS or not url.host:
         raise ValueError(f"{name} must be an absolute https:// URL")
     if not _is_encodable(url.raw_host or ""):
-        raise ValueError(f"{name}'s host is no host name")
+        raise ValueError(f"{name} has a host that is not a valid host name")
     if url.user is not None or url.password is not None:
         raise ValueError(f"{name} must not hold a user name or a password")
     if url.raw_query_string or url.raw_fragment or "?" in base_url or "#" in base_url:

@@ -115,8 +115,8 @@ class PageReader:
 
     def _behind(self, what: str) -> PaginationError:
         return PaginationError(
-            f"{what}: it is behind, or being rebuilt. Go on later, or at once from the walk's `cursor.forget()`, "
-            "which may lose what the list hides",
+            f"{what}: it is behind, or being rebuilt. Walk on later from `cursor`, or at once from `cursor.forget()`, "
+            "which may lose the sessions that the list hides",
             page=self.requests,
         )
 
@@ -140,7 +140,9 @@ class SnapshotIterator(RowIterator[Session]):
         if cursor is not None and not isinstance(cursor, Cursor):
             raise TypeError(f"cursor must be a Cursor, not {type(cursor).__name__}; see Cursor.from_json")
         if cursor is not None and cursor.fingerprint not in fingerprints(query):
-            raise ValueError("the cursor belongs to a query with other filters or another start")
+            raise ValueError(
+                "the cursor belongs to a query with other filters or another start: give it to the query it came from"
+            )
         begin, end = query.time_bounds()
         begun = CursorSpan(floor=begin, since=begin, end=None)
         self._resumed = attrs.evolve(
@@ -321,7 +323,7 @@ class FollowIterator(SnapshotIterator):
         except (SyllableConnectionError, APIError) as error:
             if not is_transient(error):
                 raise
-            logger.warning("following goes on in %g s: %s", wait, error)
+            logger.warning("follow: a poll failed, the next one is in %g s: %s", wait, error)
             wait = max(wait, getattr(error, "retry_after", None) or 0.0)
         live = self._live if self._spans else self._end_poll()
         await self._clock.sleep(wait)

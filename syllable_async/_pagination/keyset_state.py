@@ -200,7 +200,7 @@ class TieStep:
         # The rows change faster than they are read, or the answers contradict each other: no pass can be believed.
         if over and self.passes == MAX_TIE_PASSES:
             raise PaginationError(
-                f"{MAX_TIE_PASSES} passes over one timestamp never agreed", page=context.request_number
+                f"{MAX_TIE_PASSES} passes over one timestamp each gave other sessions", page=context.request_number
             )
         # Not proven yet: only a pass with distinct rows and equal offsets can be what the next one confirms.
         if over:

@@ -237,7 +237,7 @@ class OffsetState(Generic[T]):
         """
         # A server that makes up new rows for ever is caught by no comparison.
         if self._count >= MAX_PAGES:
-            raise PaginationError(f"the server does not end within {MAX_PAGES} pages", page=self.next_page)
+            raise PaginationError(f"the list does not end within {MAX_PAGES} pages", page=self.next_page)
         # A page that came before: rows inserted before it explain that only if there are as many as it has.
         circle = mark == self._landmark and growth < count and not stale
         # One stale page may be a list that moves; so many in a row, each seen twice, are a server that stands still.

@@ -50,7 +50,7 @@ class PageQuery(msgspec.Struct, frozen=True):
     def for_iteration(self) -> Self:
         """The same with a page size."""
         if self.limit == 0:
-            raise ValueError("limit=0 asks for pages without rows, so a walk would never get on")
+            raise ValueError("a walk needs a limit of at least 1: limit=0 asks for pages without rows")
         return self.replace(limit=DEFAULT_PAGE_SIZE) if self.limit is None else self
 
 
@@ -103,7 +103,7 @@ class ListQuery(PageQuery, frozen=True):
             check_strings("search_field_values", search_field_values),
         )
         if len(names or ()) != len(values or ()):
-            raise ValueError("search_fields and search_field_values must correspond one to one")
+            raise ValueError("search_fields and search_field_values must have the same length: a value for each field")
         start, end = check_datetime("start_datetime", start_datetime), check_datetime("end_datetime", end_datetime)
         first = None if start is None else known_instant("start_datetime", start)
         last = None if end is None else known_instant("end_datetime", end)
@@ -148,9 +148,9 @@ class ListQuery(PageQuery, frozen=True):
     def for_keyset(self) -> ListQuery:
         """The same by ascending timestamp, with bounds that can be compared."""
         if self.page:
-            raise ValueError("a walk by key has no pages to begin at; start_datetime or a cursor says where")
+            raise ValueError("snapshot and follow take no page: begin at start_datetime, or at a cursor")
         if self.order_by not in {None, "timestamp"} or self.order_by_direction not in {None, "asc"}:
-            raise ValueError("a walk by key goes by ascending timestamp; order_by and order_by_direction must agree")
+            raise ValueError("snapshot and follow go by ascending timestamp: leave order_by and order_by_direction out")
         return self.for_iteration().replace(order_by="timestamp", order_by_direction="asc")
 
     def time_bounds(self) -> tuple[datetime | None, datetime | None]:

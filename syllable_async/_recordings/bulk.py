@@ -143,8 +143,8 @@ def _read_session(session: Session | str | int) -> tuple[str, datetime | None]:
 class DownloadIterator(AsyncContextOnly):
     """The outcomes, in the order in which sessions are done.
 
-    At most `parallel` sessions are in work, or done and not yet taken: who takes no outcome holds up the rest, and
-    `sessions` is not read on. Where reading `sessions` fails, that is raised, and the next step tries it again.
+    At most `parallel` sessions are in work, or done and not yet taken. So an outcome that nobody takes holds up the
+    rest, and `sessions` is not read on. Where reading `sessions` fails, that is raised, and the next step tries again.
     Cancelled while it waits, it stops what is in work, and the next step takes it up again. `aclose`, or `async with`,
     ends it all; whole files stay, and no others.
     """

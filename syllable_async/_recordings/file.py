@@ -64,7 +64,7 @@ def check_if_exists(if_exists: IfExists) -> IfExists:
 
 @attrs.frozen(kw_only=True)
 class SavedRecording:
-    """A recording on disk, whole. `verified` says what stood behind "whole", as in `RecordingStream.verified`."""
+    """A whole recording on disk. `verified` says what proves that it is whole, as in `RecordingStream.verified`."""
 
     path: Path
     size: int
@@ -103,12 +103,12 @@ class Place:
             TypeError: one is no path.
         """
         if (path is None) == (directory is None):
-            raise ValueError("save needs either a path or a directory")
+            raise ValueError("save() needs a path or a directory, and not both")
         given = os.fspath(cast("str", path if directory is None else directory))
         if not isinstance(given, str):
-            raise TypeError("a place to save in must be a str or a path of str")
+            raise TypeError("path and directory must be a str or a pathlib.Path")
         if not given or "\0" in given:
-            raise ValueError("a place to save in must not be empty or hold NUL")
+            raise ValueError("path and directory must not be empty or hold a NUL character")
         means_directory = given.endswith((os.sep, os.altsep or os.sep)) or os.path.isdir(given)  # noqa: PTH112
         if directory is not None or means_directory:
             return cls(Path(given), stem, is_whole_name=False)

@@ -91,21 +91,21 @@ def moment(text: str) -> date:
     try:
         return datetime.fromisoformat(text)
     except ValueError:
-        raise argparse.ArgumentTypeError(f"{text} is no date such as 2026-01-05") from None
+        raise argparse.ArgumentTypeError(f"{text} is not a date such as 2026-01-05") from None
 
 
 def seconds(text: str) -> float:
     """A duration: `90`, `90s`, `15m`, `6h`, `2d`."""
     found = re.fullmatch(r"(\d+(?:\.\d+)?)([smhd]?)", text)
     if found is None:
-        raise argparse.ArgumentTypeError(f"{text} is no duration such as 90s, 15m, 6h or 2d")
+        raise argparse.ArgumentTypeError(f"{text} is not a duration such as 90s, 15m, 6h or 2d")
     return float(found[1]) * {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}[found[2]]
 
 
 def positive(text: str) -> int:
     """A whole number from 1 on."""
     if not text.isascii() or not text.isdigit() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text} is no whole number from 1 on")
+        raise argparse.ArgumentTypeError(f"{text} is not a whole number of at least 1")
     return int(text)
 
 
@@ -122,7 +122,7 @@ def names(text: str) -> list[str]:
     found = [name.strip() for name in text.split(",") if name.strip()]
     for name in found:
         if name not in WITH:
-            raise argparse.ArgumentTypeError(f"{name} is unknown; it knows {', '.join(WITH)}")
+            raise argparse.ArgumentTypeError(f"{name} is unknown: choose from {', '.join(WITH)}")
     return found
 
 
@@ -133,13 +133,13 @@ def options_of_json(text: str) -> dict[str, Any]:
     except ValueError:
         found = None
     if not isinstance(found, dict):
-        raise argparse.ArgumentTypeError("it is no JSON object")
+        raise argparse.ArgumentTypeError("it is not a JSON object")
     return found  # pyright: ignore[reportUnknownVariableType]
 
 
 def make_parser(prog: str) -> Parser:
     """All commands and their flags."""
-    about = "Jobs over the sessions of the Syllable API. Each can be run again after anything: it goes on."
+    about = "Jobs over the sessions of the Syllable API. After any failure run the same command again."
     status = "exit status: 0 all done, 1 some failed (listed), 2 wrong use or no key, 130/143 interrupted"
     top = Parser(prog=prog, description=about, epilog=status)
     commands = top.add_subparsers(dest="command", metavar="COMMAND", parser_class=Parser)
@@ -162,7 +162,7 @@ def _add_flags(command: Parser, name: str) -> None:
     add("--since", type=moment, metavar="DATE", help="a UTC day, or a time with its offset; rounded outward to days")
     if name == "follow":
         add("--state", type=Path, metavar="FILE", help="where to go on; by default in the folder of --to")
-        add("--once", action="store_true", help="end when all that is there now has come")
+        add("--once", action="store_true", help="end when all sessions that are listed now are written")
         add("--interval", type=seconds, default=30.0, help="between two polls (30s)")
     else:
         add("--until", type=moment, metavar="DATE", help="the end, not included; now by default")
@@ -170,15 +170,30 @@ def _add_flags(command: Parser, name: str) -> None:
         add("--settle", type=seconds, default=21600.0, help="how long after its end a day may still change (6h)")
         add("--parallel", type=positive, default=8, help="requests at once (8)")
     if name == "export":
-        add("--with", dest="with_", type=names, default=[], metavar="NAMES", help=",".join(WITH))
+        add(
+            "--with",
+            dest="with_",
+            type=names,
+            default=[],
+            metavar="NAMES",
+            help=f"what to ask for besides: {','.join(WITH)}",
+        )
         add("--refresh", action="store_true", help="write all of the span again")
         add("--fewer", action="store_true", help="let a file be replaced by one with less than 90 %% of its rows")
         add("--storage-options", type=options_of_json, metavar="JSON", help="for fsspec, such as encryption")
-    add("--agent-name", metavar="NAME", help="only the sessions of that agent")
-    add("--search", type=pair, action="append", default=[], metavar="FIELD=VALUE", help="only those; repeatable")
+    add("--agent-name", metavar="NAME", help="only sessions of that agent")
+    add(
+        "--search",
+        type=pair,
+        action="append",
+        default=[],
+        metavar="FIELD=VALUE",
+        help="only sessions with that value; may be given several times",
+    )
     add("--include-test", action="store_true", help="test sessions too")
     add("--rate", type=float, help="requests a second at most")
-    add("--patience", type=seconds, default=3600.0, help="for how long what may pass is tried again (1h)")
+    patience = "how long to retry what may pass: connection errors, timeouts, 429, 5xx (1h)"
+    add("--patience", type=seconds, default=3600.0, help=patience)
     add("--demo", action="store_true", help="invented sessions of 2026-01-05 to 2026-01-11, from no API")
 
 

@@ -50,17 +50,17 @@ async def download(
         since: a date or an aware datetime; the day that holds it is downloaded whole.
         until: not included; a day that it cuts is downloaded whole. None, or a time to come: now.
         to: a folder of this machine.
-        settle: seconds after its beginning in which a session without recordings is pending.
+        settle: seconds after its beginning for which a session without recordings is pending, and is asked again.
         parallel: sessions at once.
         search: fields and the values that they must have.
         agent_name: only the sessions of that agent.
         include_test: test sessions too.
-        patience: seconds for which what may pass is tried again.
+        patience: seconds for which errors that may pass (connections, timeouts, 429, 5xx) are retried.
         progress: a plain function, called with a `JobProgress`.
 
     Raises:
         TargetError: a `ValueError`: the target is no folder.
-        ValueError, TypeError: arguments that cannot be.
+        ValueError, TypeError: a wrong argument.
         SyllableError: the API refuses the key or the filters, or cannot be reached.
         OSError: nothing can be written there.
     """

@@ -78,22 +78,22 @@ async def export(
         since: a date or an aware datetime; the day that holds it is exported whole.
         until: not included; a day that it cuts is exported whole. None, or a time to come: now.
         to: a folder, or an address that fsspec knows, such as `s3://bucket/sessions`.
-        with_: what is asked for of each session besides: `"summary"`, `"transcript"`, `"latency"`, `"timeline"`. A day
+        with_: what to ask for besides each session: `"summary"`, `"transcript"`, `"latency"`, `"timeline"`. A day
             whose file has more keeps it when it is written again.
-        settle: seconds after a day's end from which a walk's file is final.
+        settle: a file is final if its walk began at least so many seconds after its day's end.
         parallel: requests at once; one or two more for the list of sessions where `with_` is given.
         refresh: write final files again too.
         fewer: let a file be replaced by one with less than 90 % of its rows.
         search: fields and the values that they must have.
         agent_name: only the sessions of that agent.
         include_test: test sessions too, which the API leaves out by itself.
-        patience: seconds for which what may pass is tried again.
+        patience: seconds for which errors that may pass (connections, timeouts, 429, 5xx) are retried.
         storage_options: handed to fsspec, for example `{"s3_additional_kwargs": {"ServerSideEncryption": "aws:kms"}}`.
         progress: a plain function, called with a `JobProgress`.
 
     Raises:
         TargetError: a `ValueError`: the target is no folder, unknown, or holds another API's or other filters' export.
-        ValueError, TypeError: arguments that cannot be.
+        ValueError, TypeError: a wrong argument.
         SyllableError: the API refuses the key or the filters.
         OSError: nothing can be written there.
         ImportError: pyarrow or fsspec is missing: `pip install "syllable-async[jobs]"`.
@@ -124,7 +124,7 @@ def _check_with(names: Iterable[str]) -> tuple[With, ...]:
     given = [names] if isinstance(names, str) else list(names)
     unknown = [name for name in given if name not in WITH]
     if unknown:
-        raise ValueError(f"with_ does not know {unknown[0]!r}; it knows {', '.join(WITH)}")
+        raise ValueError(f"with_ does not know {unknown[0]!r}: choose from {', '.join(WITH)}")
     return tuple(name for name in WITH if name in given)
 
 

@@ -87,21 +87,21 @@ async def follow(
     stream it is best effort: what a pipe holds when its reader dies is lost, whatever the state says.
 
     Args:
-        client: its retries are tried for `patience` seconds with `once`; without, what may pass is tried for ever.
+        client: its retries are tried for `patience` seconds with `once`, and for ever without it.
         to: a folder of this machine, or a binary stream.
         since: where to begin, an aware datetime; None: where the state says, and without a state now.
         state: the file that says where to go on; `_state.json` in the folder by default, none for a stream.
-        once: end when all that is there now has come, as cron wants it.
+        once: end when all sessions that are listed now are written, for a job of cron's.
         interval: seconds between two polls.
         search: fields and the values that they must have.
         agent_name: only the sessions of that agent.
         include_test: test sessions too.
-        patience: seconds for which what may pass is tried again with `once`.
+        patience: with `once`, seconds for which errors that may pass (connections, timeouts, 429, 5xx) are retried.
         progress: a plain function, called with a `JobProgress`.
 
     Raises:
         TargetError: a `ValueError`: the target is no folder, or the state is of another API, filters or beginning.
-        ValueError, TypeError: arguments that cannot be.
+        ValueError, TypeError: a wrong argument.
         SyllableError: the API refuses the key or the filters.
         OSError: nothing can be written there.
     """

@@ -274,8 +274,8 @@ class FaultQueue:
             when: only calls of which this is true meet them; others pass them by.
 
         Raises:
-            TypeError: something that is no fault, or a `when` that is no function.
-            ValueError: a route that there is not.
+            TypeError: a fault is not a `Fault`, or `when` is not a function.
+            ValueError: an unknown route.
         """
         if text(route, "route") not in _ROUTES:
             raise ValueError(f"no route is called {route!r}; there are * and {', '.join(OPERATIONS)}")

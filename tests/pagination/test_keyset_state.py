@@ -199,7 +199,7 @@ def test_a_pass_that_is_cut_short_goes_on_with_smaller_pages() -> None:
 
 
 def test_passes_that_never_agree_end_in_an_error() -> None:
-    with pytest.raises(PaginationError, match="100 passes over one timestamp never agreed") as caught:
+    with pytest.raises(PaginationError, match="100 passes over one timestamp each gave other sessions") as caught:
         TieStep(at(5), at(4), 3, passes=MAX_TIE_PASSES).next(page_at(5, 6), CONTEXT)
     assert caught.value.page == 7
     assert TieStep(at(5), at(4), 3, passes=MAX_TIE_PASSES - 1).next(page_at(5, 6), CONTEXT) is not None

@@ -71,7 +71,7 @@ def told(story: Story, walk: Walk = snapshot) -> str:
     try:
         asyncio.run(walk(server, rows))
     except PaginationError as error:
-        if "never agreed" in str(error):
+        if "each gave other sessions" in str(error):
             return "refused, a block never held still"
         return "refused" if story.may_be_refused or server.was_empty else "refused without a reason"
     got = [row.session_id for row in rows if row.session_id not in server.moved]
