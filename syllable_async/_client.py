@@ -35,7 +35,7 @@ from ._timing import SYSTEM_CLOCK, Clock
 from ._validators import AsyncContextOnly, positive_int, positive_rate, positive_seconds
 from .models import InvalidRow
 
-__version__ = "1.0.0rc1"
+__version__ = "1.0.0rc2"
 
 if TYPE_CHECKING:
     # So `typing.get_type_hints` cannot resolve the signatures that name these two: importing them would cost a fifth of
