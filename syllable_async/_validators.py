@@ -24,6 +24,20 @@ class AsyncContextOnly:
             raise NotImplementedError  # pragma: no cover - `with` looks for it, and then `__enter__` raises
 
 
+class AsyncIterationOnly(AsyncContextOnly):
+    """Refuses `for` and `await` too, and names what was meant. Type checkers see that both are missing."""
+
+    __slots__ = ()
+
+    if not TYPE_CHECKING:
+
+        def __iter__(self):
+            raise TypeError(f"use `async for`: `for` cannot wait for what the {type(self).__name__} gives")
+
+        def __await__(self):
+            raise TypeError(f"use `async for`: `await` gives nothing of the {type(self).__name__}")
+
+
 def non_negative_int(name: str, value: int | None) -> int | None:
     """A whole number from 0 on, or None; a bool is no number here."""
     return _int_from(0, name, value)

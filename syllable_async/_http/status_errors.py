@@ -77,7 +77,11 @@ def error_for_response(
         error.hint = _refused_places(entries, SessionLabelProperties if of_label else SessionProperties)
     elif isinstance(error, BadRequestError):
         detail = _detail(body)
-        error.detail = cast("str | dict[str, Any]", detail) if isinstance(detail, str | dict) else None
+        if isinstance(detail, str | dict):
+            error.detail = cast("str | dict[str, Any]", detail)
+            error.hint = "the API's reason is in the error's `detail`"  # which may quote what was asked for
+    elif isinstance(error, AuthenticationError):
+        error.hint = "the API key is wrong or withdrawn"
     return error
 
 

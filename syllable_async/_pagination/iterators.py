@@ -8,13 +8,14 @@ from contextlib import suppress
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
 
+from .._validators import AsyncIterationOnly
 from ..errors import ClientClosedError
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 
 
-class ResumableIterator(Generic[T_co]):
+class ResumableIterator(AsyncIterationOnly, Generic[T_co]):
     """What all walks share: one task at a time, `async with`, and an end that stays the end.
 
     A failed step leaves the walk where it was, so `anext` again goes on. It is a class and no async generator because

@@ -12,7 +12,7 @@ from typing import Any, Literal, Self, TypeAlias, cast
 
 import attrs
 
-from .._validators import AsyncContextOnly, non_negative_seconds, positive_int
+from .._validators import AsyncIterationOnly, non_negative_seconds, positive_int
 from ..errors import ClientClosedError, SyllableError
 from ..models import Session
 from .disk import DiskThreads
@@ -140,7 +140,7 @@ def _read_session(session: Session | str | int) -> tuple[str, datetime | None]:
     return str(session), None
 
 
-class DownloadIterator(AsyncContextOnly):
+class DownloadIterator(AsyncIterationOnly):
     """The outcomes, in the order in which sessions are done.
 
     At most `parallel` sessions are in work, or done and not yet taken. So an outcome that nobody takes holds up the

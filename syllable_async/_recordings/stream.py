@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Any, Protocol, Self, TypeVar
 
 from .._timing import Clock
-from .._validators import AsyncContextOnly, positive_int
+from .._validators import AsyncIterationOnly, positive_int
 from ..errors import (
     APIError,
     ClientClosedError,
@@ -40,7 +40,7 @@ class Retry(Protocol):
         ...
 
 
-class RecordingStream(AsyncContextOnly):
+class RecordingStream(AsyncIterationOnly):
     """One recording, to save or to read. Nothing is sent before it is entered, iterated or saved.
 
     `client.sessions.recordings` gives the recordings of a session:

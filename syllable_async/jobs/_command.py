@@ -13,7 +13,6 @@ import threading
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, date, datetime
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -31,14 +30,12 @@ if TYPE_CHECKING:
 
 from ._days import bounds, last_days, span_of
 from ._download import download
-from ._export import WITH, export
+from ._export import WITH, check_extra, export
 from ._follow import follow
 from ._progress import shown
 from ._reports import ExportReport, FollowReport, JobProgress
 from ._storage import remove_parts
 
-EXTRA = {"export": ("pyarrow", "fsspec")}
-"""What a command cannot do without."""
 GRACE = 0.7
 """Seconds after a signal in which a job ends by itself; then what still runs is ended with the process."""
 KEY = "SYLLABLESDK_API_KEY_HEADER"
@@ -240,10 +237,9 @@ class Command:
 
     async def run(self) -> int:
         """The exit status."""
-        missing = [package for package in EXTRA.get(self.name, ()) if find_spec(package) is None]
-        if missing:
-            return self.fail(2, f'{" and ".join(missing)} missing: pip install "syllable-async[jobs]"')
         try:
+            if self.name == "export":
+                check_extra()
             span = {} if self.name == "follow" else self._span()
             async with self._client() as client:
                 self.origin = client.base_url

@@ -7,6 +7,7 @@ import os
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
 from datetime import UTC, date, datetime, timedelta
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Literal
 
 import attrs
@@ -98,6 +99,7 @@ async def export(
         OSError: nothing can be written there.
         ImportError: pyarrow or fsspec is missing: `pip install "syllable-async[jobs]"`.
     """
+    check_extra()
     from ._day_file import DayFiles  # noqa: PLC0415 - the extra
 
     parts = _check_with(with_)
@@ -118,6 +120,17 @@ async def export(
         now=_now,
     )
     return await job.run()
+
+
+def check_extra() -> None:
+    """Refuse to begin an export where a package of the extra is not installed.
+
+    Raises:
+        ImportError: its text says how to install them.
+    """
+    missing = [package for package in ("pyarrow", "fsspec") if find_spec(package) is None]
+    if missing:
+        raise ImportError(f'{" and ".join(missing)} missing: pip install "syllable-async[jobs]"')
 
 
 def _check_with(names: Iterable[str]) -> tuple[With, ...]:

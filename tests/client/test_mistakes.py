@@ -10,7 +10,7 @@ import os
 import re
 import subprocess
 import sys
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +18,13 @@ import pytest
 
 from syllable_async import (
     AsyncSyllableClient,
+    AuthenticationError,
+    BadRequestError,
     ClientClosedError,
     HTTPValidationError,
     RecordingError,
     RecordingStream,
+    jobs,
 )
 from syllable_async.testing import FakeSyllable
 
@@ -69,6 +72,23 @@ async def test_with_in_place_of_async_with(client: AsyncSyllableClient, server: 
         with pytest.raises(TypeError, match="use `async with`"), entered:
             pass
     assert (await recording.save(tmp_path / "a.wav")).size > 0
+
+
+async def test_for_or_await_in_place_of_async_for(client: AsyncSyllableClient, server: FakeSyllable) -> None:
+    pager = client.sessions.list(order_by="timestamp")
+    walks = (pager.items(), pager.pages(), pager.snapshot(), pager.snapshot(parallel=2), pager.follow())
+    recording = await first_recording(client, server)
+    sent = len(server.requests)
+    for thing in (*walks, recording, client.sessions.download_recordings(["824"], "calls")):
+        wrong: Any = thing
+        name = type(thing).__name__
+        with pytest.raises(TypeError, match=f"^use `async for`: .*{name}"):
+            list(wrong)
+        with pytest.raises(TypeError, match=f"^use `async for`: .*{name}"):
+            await wrong
+        with pytest.raises(TypeError, match="use `async with`"), wrong:
+            pass
+    assert len(server.requests) == sent
 
 
 @pytest.mark.parametrize(
@@ -171,6 +191,19 @@ async def test_a_misspelt_property_of_a_label(client: AsyncSyllableClient) -> No
         await client.session_labels.list(order_by="user_emial")
 
 
+async def test_what_the_api_refuses_with_a_reason(client: AsyncSyllableClient) -> None:
+    with pytest.raises(BadRequestError, match=r"the API's reason is in the error's `detail`$") as caught:
+        await client.sessions.list(start_datetime="yesterday")
+    assert isinstance(caught.value.detail, str)
+    assert caught.value.detail not in str(caught.value)
+
+
+async def test_a_wrong_key(server: FakeSyllable) -> None:
+    async with AsyncSyllableClient("wrong", base_url=server.url) as client:
+        with pytest.raises(AuthenticationError, match="the API key is wrong or withdrawn"):
+            await client.sessions.list()
+
+
 async def test_a_client_that_is_closed(server: FakeSyllable) -> None:
     async with AsyncSyllableClient(server.api_key, base_url=server.url) as client:
         pass
@@ -203,5 +236,16 @@ def test_an_extra_that_is_missing(missing: str, tmp_path: Path) -> None:
         [sys.executable, "-c", program], check=False, capture_output=True, text=True, env=os.environ | {"NO_COLOR": "1"}
     )
     assert done.returncode == 2, done.stderr
+    assert f"{missing} missing" in done.stderr
     assert 'pip install "syllable-async[jobs]"' in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("missing", ["pyarrow", "fsspec"])
+async def test_an_extra_that_is_missing_in_python(
+    missing: str, client: AsyncSyllableClient, server: FakeSyllable, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setitem(sys.modules, missing, None)
+    with pytest.raises(ImportError, match=rf'^{missing} missing: pip install "syllable-async\[jobs\]"$'):
+        await jobs.export(client, since=date(2026, 1, 5), to=tmp_path)
+    assert not server.requests

@@ -17,7 +17,7 @@ from unittest.mock import Mock
 import pytest
 
 from syllable_async.__main__ import main
-from syllable_async.jobs import JobProgress, _command
+from syllable_async.jobs import JobProgress, _export
 from syllable_async.jobs._progress import in_words
 from syllable_async.testing import FakeSyllable, faults
 from tests.jobs.folder import hidden, ids, listed
@@ -128,7 +128,7 @@ def test_no_key_a_refused_key_and_a_missing_extra_are_told_in_one_line(
         status, _, errors = run(*words, api=stranger)
     assert (status, errors.count("\n")) == (2, 1)
     assert f"the API refuses the key in {KEY}: HTTP 401" in errors
-    monkeypatch.setattr(_command, "find_spec", Mock(return_value=None))
+    monkeypatch.setattr(_export, "find_spec", Mock(return_value=None))
     status, _, errors = run(*words, api=api)
     assert (status, errors.count("\n")) == (2, 1)
     assert 'pip install "syllable-async[jobs]"' in errors
