@@ -49,14 +49,14 @@ async def test_every_failure_releases_its_connection(server: FakeSyllable, name:
 
 
 async def test_waiting_for_a_slot_is_no_part_of_an_attempt(server: FakeSyllable) -> None:
-    server.faults.add("*", faults.delay(0.03, times=None))
+    server.faults.add("*", faults.delay(0.1, times=None))
     connector = aiohttp.TCPConnector(limit=1)
     async with (
         aiohttp.ClientSession(connector=connector) as session,
-        Client(server.api_key, base_url=server.url, session=session, timeout=0.1, retries=ONCE) as client,
+        Client(server.api_key, base_url=server.url, session=session, timeout=0.5, retries=ONCE) as client,
     ):
         await asyncio.gather(*(client.sessions.get_by_id(server.listed[0]) for _ in range(8)))
-        short = RetryPolicy(max_attempts=1, deadline=0.06)
+        short = RetryPolicy(max_attempts=1, deadline=0.5)
         await asyncio.gather(*(client.sessions.get_by_id(server.listed[0], retries=short) for _ in range(8)))
 
 
