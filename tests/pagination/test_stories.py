@@ -99,7 +99,7 @@ def test_every_story_ends_whole_or_in_a_refusal_that_it_deserves(
     assert ends["whole"] > 0.8 * count
     assert ends["undecidable"] + ends["refused, a block never held still"] < 0.02 * count
     for end, number in ends.items():
-        counted(f"stories of {parallel} spans: {end}", number)
+        counted(f"stories with parallel={parallel}: {end}", number)
 
 
 CAUGHT = [11, 13, 14, 28, 31, 37, 48, 57]
