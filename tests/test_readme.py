@@ -50,6 +50,15 @@ def test_the_jobs_run_in_an_empty_folder(tmp_path: Path) -> None:
         assert server.requests
 
 
+def test_the_readme_is_read_in_five_minutes() -> None:
+    assert len(README.split()) <= 900
+
+
+def test_what_it_shows_and_links_to_is_seen_outside_the_repository() -> None:
+    """The page of the package at PyPI has no folder beside it."""
+    assert [target for target in LINKS if not target.startswith("https://")] == []
+
+
 def test_the_two_commands_are_single_lines() -> None:
     commands = [line for line in README.splitlines() if line.startswith("python3 -m venv ")]
     assert len(commands) == 2
