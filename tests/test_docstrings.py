@@ -20,12 +20,16 @@ from syllable_async import (
     Sessions,
     SyllableError,
     errors,
+    jobs,
     models,
     testing,
 )
 from tests.documented_code import python_blocks, reader_environment, run_block
 
-GUIDES: list[Any] = [syllable_async, errors, models, testing, AsyncSyllableClient, Pager, RecordingStream, RetryPolicy]
+GUIDES: list[Any] = [
+    *(syllable_async, errors, models, testing, jobs),
+    *(AsyncSyllableClient, Pager, RecordingStream, RetryPolicy),
+]
 OTHERS: list[Any] = [AsyncSyllableClient.request, SessionDebug, SessionLabels, Sessions.download_recordings]
 EXAMPLES = [
     pytest.param(block, id=f"{guide.__name__}-{number}")

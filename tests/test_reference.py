@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
+import pkgutil
+import subprocess
 import sys
 from importlib.machinery import SourceFileLoader
 from pathlib import Path
@@ -11,7 +13,8 @@ from types import ModuleType
 import pytest
 
 import syllable_async
-from syllable_async import errors, models, testing
+from syllable_async import errors, jobs, models, testing
+from syllable_async.testing import faults
 
 COMMAND = Path(__file__).parent.parent / ".ci" / "reference"
 PAGE = '<section id="Sessions"><div id="Sessions.list"></div></section><section id="APIError"></section>'
@@ -95,7 +98,19 @@ def test_a_public_function_without_a_docstring_is_a_problem(reference: ModuleTyp
     assert problems == ["syllable_async.x: A.b has no docstring", "syllable_async.x: d has no docstring"]
 
 
-def test_all_public_modules_are_built(reference: ModuleType) -> None:
-    assert {module.__name__ for module in (syllable_async, errors, models, testing)} <= set(reference.MODULES)
-    for module in (syllable_async, errors, models, testing):
+def test_every_public_module_has_a_page(reference: ModuleType) -> None:
+    found = pkgutil.walk_packages(syllable_async.__path__, "syllable_async.")
+    public = {module.name for module in found if not any(part.startswith("_") for part in module.name.split("."))}
+    assert set(reference.MODULES) == {"syllable_async", *public}
+
+
+@pytest.mark.skipif(importlib.util.find_spec("pdoc") is None, reason="needs the extra docs")
+def test_every_public_name_has_its_place_and_nothing_is_a_problem() -> None:
+    """In a process of its own: the command lends names to the modules that it reads."""
+    done = subprocess.run([sys.executable, str(COMMAND)], check=False, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_all_public_modules_are_documented(reference: ModuleType) -> None:
+    for module in (syllable_async, errors, models, jobs, testing, faults):
         assert list(reference.undocumented(module, module.__all__)) == []

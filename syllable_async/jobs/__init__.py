@@ -1,20 +1,29 @@
 """Jobs that run every night: export sessions, download recordings, follow what is new.
 
-Install them with `pip install 'syllable-async[jobs]'`. The same three are a command line: `python -m syllable_async`.
+Install them with `pip install "syllable-async[jobs]"`. The same three are a command line: `python -m syllable_async`.
 
-    import asyncio
-    from datetime import date
+```python
+import asyncio
+from datetime import date
 
-    from syllable_async import AsyncSyllableClient, jobs
+from syllable_async import AsyncSyllableClient, jobs
 
-    async def main() -> None:
-        async with AsyncSyllableClient() as client:
-            report = await jobs.export(client, since=date(2026, 1, 5), to="sessions", with_=["summary"])
-            print(report.rows, "rows,", report.problems, "problems")
 
-    asyncio.run(main())
+async def main() -> None:
+    async with AsyncSyllableClient() as client:
+        span = {"since": date(2026, 1, 5), "until": date(2026, 1, 6)}  # without `until` up to now
+        exported = await jobs.export(client, **span, to="sessions", with_=["summary"])
+        print(exported.rows, "rows,", exported.problems, "problems")
+        downloaded = await jobs.download(client, **span, to=".")
+        print(downloaded.saved, "sessions with new recordings,", downloaded.failed, "failed")
 
-**Export** writes one Parquet file a UTC day, `sessions-2026-01-05.parquet`, replaced in one step: a reader sees the
+
+asyncio.run(main())
+```
+
+## Export
+
+`export` writes one Parquet file a UTC day, `sessions-2026-01-05.parquet`, replaced in one step: a reader sees the
 file that stood there, or the whole new one. Columns are the fields of `Session`, and nested `summary`,
 `transcript`, `latency` and `timeline`; all of them are always there, null where they were not asked for. So every file
 reads together:
@@ -24,7 +33,9 @@ reads together:
     polars.read_parquet("sessions/*.parquet")
 
 There is no plan, no manifest and no lock. Any number of processes may run, and be killed, at any moment; the same call
-goes on, and after a last one with `refresh=True` the files hold exactly the sessions that are listed. The rules:
+goes on, and after a last one with `refresh=True` the files hold exactly the sessions that are listed.
+
+## Rules of an export
 
 - A file holds its whole day; the span is rounded outward to UTC days and cut at now.
 - A file is *final* if its walk began `settle` seconds after the day's end (by the earlier of our clock and the API's),
@@ -40,11 +51,15 @@ goes on, and after a last one with `refresh=True` the files hold exactly the ses
 - The file's key-value metadata hold, as JSON under `syllable_async`, when the walk began, the span, filters, `with_`,
   the API's address, rows and problems.
 
-**Download** saves recordings as `recordings/2026-01-05/<id>-<n>of<count>.wav`, skipping what is there. **Follow**
+## Download and follow
+
+`download` saves recordings as `recordings/2026-01-05/<id>-<n>of<count>.wav`, skipping what is there. `follow`
 writes lines of JSON, a file a poll, on the disk before its state is: each session at least once, and `session_id` tells
 repeats.
 
-**Patient data.** Files are 0600 and folders 0700; on an object store that is the bucket's policy, and `storage_options`
+## Patient data
+
+Files are 0600 and folders 0700; on an object store that is the bucket's policy, and `storage_options`
 asks for encryption there. Final files are not asked for again: *a session that is erased at the API stays in its file*
 (and in its recordings and lines) until a run with `refresh` has written its day, and with `fewer` where a tenth of a
 day goes. Recordings and lines are never removed by these jobs. Whoever must erase refreshes the day, and removes
