@@ -92,7 +92,7 @@ WRONG: dict[str, tuple[tuple[str, ...], str]] = {
     "future": (("export", "--to", "out", "--since", "2999-01-01"), "lies in the future"),
     "no date": (("download", "--to", "out", "--since", "2026-02-30"), "2026-02-30 is not a date"),
     "no zone": (("download", "--to", "out", "--since", "2026-02-03T10:00"), "has no time zone"),
-    "parallel 0": (("export", "--to", "out", *WEEK, "--parallel", "0"), "--parallel: 0 is not a whole number of at least 1"),
+    "parallel 0": (("export", "--to", "out", *WEEK, "--parallel", "0"), "0 is not a whole number of at least 1"),
     "rate 0": (("export", "--to", "out", *WEEK, "--rate", "0"), "rate must be a finite number above 0"),
     "settle": (("export", "--to", "out", *WEEK, "--settle", "6x"), "6x is not a duration"),
     "with": (("export", "--to", "out", *WEEK, "--with", "summary,sumary"), "sumary is unknown"),

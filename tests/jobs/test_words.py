@@ -11,7 +11,7 @@ from unittest.mock import Mock
 import pytest
 
 from syllable_async import AsyncSyllableClient
-from syllable_async.jobs._command import options_of_json, pair, positive, rate, seconds
+from syllable_async.jobs._command import options_of_json, pair, positive, seconds
 from syllable_async.jobs._walk import api_now
 
 
@@ -23,7 +23,6 @@ from syllable_async.jobs._walk import api_now
         (seconds, "6h", 21_600.0),
         (seconds, "2d", 172_800.0),
         (positive, "7", 7),
-        (rate, "2.5", 2.5),
         (pair, "agent_name=a=b", ("agent_name", "a=b")),
         (options_of_json, '{"anon": true}', {"anon": True}),
     ],
@@ -34,7 +33,7 @@ def test_words_are_read(parse: Callable[[str], Any], text: str, value: Any) -> N
 
 @pytest.mark.parametrize(
     ("parse", "text"),
-    [(seconds, "1w"), (positive, "\u00b2"), (rate, "fast"), (rate, "nan"), (pair, "=x"), (options_of_json, "[]")],
+    [(seconds, "1w"), (positive, "\u00b2"), (pair, "=x"), (options_of_json, "[]")],
 )
 def test_other_words_are_refused(parse: Callable[[str], Any], text: str) -> None:
     with pytest.raises(argparse.ArgumentTypeError):

@@ -60,7 +60,7 @@ def test_a_row_is_added_once_and_not_if_the_other_log_has_it() -> None:
 
 def test_rows_without_ids_are_added_by_their_content() -> None:
     rows = [Session(timestamp=at(1)), Session(timestamp=at(2)), Session(timestamp=at(1))]
-    assert log().add_new(rows, log()) == rows[:2]
+    assert log().add_new([(row_key(row), row.timestamp, row) for row in rows], log()) == rows[:2]
 
 
 def test_only_what_is_late_enough_and_new_is_taken_over() -> None:
