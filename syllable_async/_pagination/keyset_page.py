@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from bisect import bisect_left
 from collections.abc import Iterator
 from datetime import datetime
 from typing import Any, Self, TypeAlias, cast
@@ -48,6 +49,15 @@ class KeysetPage:
         if not placed:
             rows, keys = [], []
         return cls(tuple(rows), tuple(keys), tuple(placed), page.total_count, bool(page.invalid), unplaced)
+
+    def between(self, start: datetime, end: datetime) -> KeysetPage:
+        """The rows from `start` to `end`, which is not included, of a page in order."""
+        part = slice(bisect_left(self.instants, start), bisect_left(self.instants, end))
+        return attrs.evolve(self, rows=self.rows[part], keys=self.keys[part], instants=self.instants[part])
+
+    def invalid_first(self) -> list[tuple[str, datetime, Row]]:
+        """So they stand in a log of what was given: they are told at once, while of the others the last are pending."""
+        return sorted(self, key=lambda one: not isinstance(one[2], InvalidRow))
 
     def __iter__(self) -> Iterator[tuple[str, datetime, Row]]:
         return zip(self.keys, self.instants, self.rows, strict=True)

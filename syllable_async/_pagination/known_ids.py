@@ -81,16 +81,17 @@ class IdLog:
 
     def add_new(self, found: Iterable[tuple[str, datetime, Row]], others: IdLog) -> list[Row]:
         """Append the rows that are in neither log, each with its key and its instant, and give them back."""
-        members, ids, micros = self._members, self._ids, self._micros
-        new = list[Row]()
-        for key, instant, row in found:
+        members, known = self._members, others._members
+        new = list[tuple[str, datetime, Row]]()
+        for one in found:
+            key = one[0]
             # A span that has ended, or the walk before this one, may have given it.
-            if key not in members and key not in others:
+            if key not in members and key not in known:
                 members.add(key)
-                ids.append(key)
-                micros.append((instant - EPOCH) // TIMESTAMP_RESOLUTION)
-                new.append(row)
-        return new
+                new.append(one)
+        self._ids.extend([key for key, _, _ in new])
+        self._micros.extend([(instant - EPOCH) // TIMESTAMP_RESOLUTION for _, instant, _ in new])
+        return [row for _, _, row in new]
 
     def extend(self, known: KnownIds, since: datetime) -> None:
         """Append those at or after an instant that are not there yet."""

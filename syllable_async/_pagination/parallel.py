@@ -35,8 +35,12 @@ class SpanRequests:
         self._parallel = parallel
         self._tasks: dict[asyncio.Task[KeysetPage], Span] = {}
 
-    def launch(self, spans: Sequence[Span]) -> None:
-        """Send the next request of each span that has no rows; a span with rows counts as one in flight."""
+    def launch(self, spans: Sequence[Span]) -> bool:
+        """Send the next request of each span that has no rows; a span with rows counts as one in flight.
+
+        Returns:
+            Whether there are requests that leave as soon as the loop runs.
+        """
         flying = set(self._tasks.values())
         free = self._parallel - len(flying) - sum(bool(span.rows) for span in spans)
         for span in spans:
@@ -45,6 +49,7 @@ class SpanRequests:
                 task.add_done_callback(consume_exception)
                 self._tasks[task] = span
                 free -= 1
+        return len(self._tasks) > len(flying)
 
     async def wait(self) -> list[tuple[Span, asyncio.Task[KeysetPage]]]:
         """The requests that ended, at least one of them; empty where none is in flight."""

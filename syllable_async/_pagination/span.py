@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import deque
 from datetime import datetime
-from itertools import pairwise
 from typing import cast
 
 from ..errors import PaginationError
@@ -107,7 +106,7 @@ class Span:
 
     def check(self, page: KeysetPage, request_number: int) -> None:
         """Refuse an answer that is not in order."""
-        if any(after < before for before, after in pairwise(page.instants)):
+        if sorted(page.instants) != list(page.instants):
             raise PaginationError("the server does not honour order_by=timestamp", page=request_number)
 
     def knows_any(self, page: KeysetPage) -> bool:
@@ -173,13 +172,10 @@ class Span:
         lowest, end = self._floor, self.end
         if until is not None and until < end:
             end = until + TIMESTAMP_RESOLUTION
-        found = [one for one in page if lowest <= one[1] < end]
-        if found:
-            self._reached = max(self._reached, found[-1][1])
-        if page.has_invalid:
-            # Before the others in the log: they were told, while of the others the last ones are pending.
-            found.sort(key=lambda one: not isinstance(one[2], InvalidRow))
-        self.rows.extend([row for row in self._log.add_new(found, others) if not isinstance(row, InvalidRow)])
+        found = page.between(lowest, end)
+        self._reached = max((self._reached, *found.instants[-1:]))
+        new = self._log.add_new(found.invalid_first() if page.has_invalid else found, others)
+        self.rows.extend([row for row in new if not isinstance(row, InvalidRow)])
         self._count(page, offset)
 
     def new_invalid(self, page: KeysetPage, others: IdLog) -> tuple[InvalidRow, ...]:
@@ -227,8 +223,8 @@ class Span:
         page: a walk up to now may have its sessions far back.
         """
         position = self._position()
-        # Less than two pages: each half would cost a request and save none.
-        if position is None or not self.rows_left or self.rows_left < 2 * self._largest_page:
+        # Less than three pages: each part would cost a request and save less.
+        if position is None or not self.rows_left or self.rows_left < 3 * self._largest_page:
             return None
         left = self.end - position
         left = min(self._time_per_row, left / self.rows_left) * self.rows_left

@@ -20,7 +20,7 @@ from tests.benchmarks.jobs import Job
 from tests.benchmarks.server import MIB, running
 
 PACKAGES = ("syllable-async", "aiohttp", "msgspec", "cattrs", "attrs", "tenacity", "syllable-sdk", "httpx", "pydantic")
-UNITS = {"cpu": "CPU", "wall": "time", "peak": "RSS", "grown": "RSS, + MiB"}
+UNITS = {"cpu": "CPU", "wall": "time", "peak": "RSS", "grown": "RSS, + MiB", "requests": "requests"}
 
 
 def summary(job: Job, samples: Mapping[str, Sequence[Sample]]) -> dict[str, Any]:

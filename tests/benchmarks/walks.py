@@ -15,23 +15,27 @@ STEP = timedelta(seconds=10)
 Fetch = Callable[[ListQuery], Awaitable[ListResponseSession]]
 
 
-def source(total: int, delay: float) -> Fetch:
+class Source:
     """So many sessions, ten seconds apart, each page after `delay` seconds."""
 
-    def index(moment: datetime | str | None, default: int) -> int:
-        assert not isinstance(moment, str)
-        return default if moment is None else min(max(0, -((START - moment) // STEP)), total)
+    def __init__(self, total: int, delay: float) -> None:
+        self._total = total
+        self._delay = delay
+        self.requests = 0
 
-    async def fetch(query: ListQuery) -> ListResponseSession:
-        if delay:
-            await asyncio.sleep(delay)
-        first, last = index(query.start_datetime, 0), index(query.end_datetime, total)
+    def _index(self, moment: datetime | str | None, default: int) -> int:
+        assert not isinstance(moment, str)
+        return default if moment is None else min(max(0, -((START - moment) // STEP)), self._total)
+
+    async def __call__(self, query: ListQuery) -> ListResponseSession:
+        self.requests += 1
+        if self._delay:
+            await asyncio.sleep(self._delay)
+        first, last = self._index(query.start_datetime, 0), self._index(query.end_datetime, self._total)
         limit, page = query.limit or 25, query.page or 0
         numbers = range(min(last, first + page * limit), min(last, first + (page + 1) * limit))
         items = tuple(Session(timestamp=START + n * STEP, session_id=f"session-{n:08}") for n in numbers)
         return ListResponseSession(items=items, page=page, page_size=limit, total_count=max(0, last - first))
-
-    return fetch
 
 
 async def plain(fetch: Fetch, limit: int, prefetch: int) -> int:

@@ -73,13 +73,14 @@ async def walk(who: Contestant, *, count: int, limit: int, prefetch: int) -> Non
 
 async def engine(
     _: Contestant, *, count: int, prefetch: int = 0, parallel: int = 0, limit: int = 10, ms: int = 25
-) -> None:
+) -> dict[str, float]:
     """So many pages from a local source that takes `ms` for each: by offset, or by key where `parallel` is given."""
     from tests.benchmarks import walks
 
-    fetch, total = walks.source(count * limit, ms / 1_000), count * limit
-    walk = walks.snapshot(fetch, limit, parallel) if parallel else walks.plain(fetch, limit, prefetch)
+    source, total = walks.Source(count * limit, ms / 1_000), count * limit
+    walk = walks.snapshot(source, limit, parallel) if parallel else walks.plain(source, limit, prefetch)
     assert await walk == total
+    return {"requests": source.requests}
 
 
 async def iterate(who: Contestant, *, count: int) -> None:
@@ -99,7 +100,7 @@ async def download(who: Any, *, count: int) -> None:
         assert await who.download(MIB, count, Path(folder)) == count * MIB
 
 
-WORK: dict[str, Callable[..., Awaitable[None]]] = {
+WORK: dict[str, Callable[..., Awaitable[dict[str, float] | None]]] = {
     "pages": pages,
     "sessions": sessions,
     "decode": decode,
@@ -112,15 +113,16 @@ WORK: dict[str, Callable[..., Awaitable[None]]] = {
 
 
 async def measured(who: Contestant, *, work: str, **arguments: Any) -> dict[str, float]:
-    """Seconds on the clock, seconds of the processor (user and system, all threads), and bytes of memory."""
+    """Seconds on the clock, seconds of the processor (user and system, all threads), bytes of memory, and what the
+    work itself counts."""
     gc.collect()
     before = _resident("VmRSS")
     _begin_peak()
     processor, clock = _processor_time(), time.perf_counter()
-    await WORK[work](who, **arguments)
+    counted = await WORK[work](who, **arguments)
     clock, processor = time.perf_counter() - clock, _processor_time() - processor
     peak = _resident("VmHWM")
-    return {"wall": clock, "cpu": processor, "peak": peak, "grown": peak - before}
+    return {"wall": clock, "cpu": processor, "peak": peak, "grown": peak - before, **(counted or {})}
 
 
 def _processor_time() -> float:

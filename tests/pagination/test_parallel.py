@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from datetime import timedelta
+from itertools import groupby
 from random import Random
 from typing import Any
 
@@ -34,13 +35,20 @@ def through_json(cursor: Cursor) -> Cursor:
 
 
 async def test_spans_are_read_side_by_side() -> None:
-    source = Source(sessions(1_000), delays=Random(1))
+    source = Source(sessions(1_000), delays=Random(3))
     got = [row async for row in walk(source, parallel=8)]
     assert sorted(ids(got)) == sorted(ids(source.rows))
     assert source.most_in_flight == 8
     alone = Source(sessions(1_000))
     assert len([row async for row in walk(alone)]) == 1_000
     assert len(source.log) <= 1.1 * len(alone.log)
+
+
+async def test_a_request_leaves_before_the_caller_works_on_the_rows_of_other_spans() -> None:
+    source = Source(sessions(1_000))
+    sent = [len(source.log) async for _ in walk(source, parallel=8)]
+    without = [len(list(rows)) for _, rows in groupby(sent)]
+    assert max(without[1:]) <= 2 * 10, "eight pages were read out before the next request left"
 
 
 async def test_each_span_comes_oldest_first_and_one_span_in_order() -> None:
