@@ -258,8 +258,8 @@ def test_what_is_short_is_not_split(total: int, end: datetime, worth_it: bool) -
     assert (split_after(total, end=end)[1] is not None) is worth_it
 
 
-@pytest.mark.parametrize(("total", "worth_it"), [(3, False), (8, False), (9, True)])
-def test_less_than_two_pages_are_not_split(total: int, worth_it: bool) -> None:
+@pytest.mark.parametrize(("total", "worth_it"), [(3, False), (11, False), (12, True)])
+def test_less_than_three_pages_are_not_split(total: int, worth_it: bool) -> None:
     walk = accept(span(at(0)), seconds(0, 100, 200, total=total))
     assert (walk.split() is not None) is worth_it
 
