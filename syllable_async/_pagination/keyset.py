@@ -25,7 +25,7 @@ from .iterators import RowIterator
 from .keyset_page import KeysetPage
 from .keyset_state import SECOND, KeysetContext, floor, instant_before
 from .known_ids import MIN_INSTANT, IdLog
-from .parallel import SpanRequests, split_spans
+from .parallel import SpanRequests, link_spans, split_spans
 from .query import FetchPage, ListQuery
 from .span import Span
 
@@ -69,7 +69,8 @@ class PageReader:
         query = span.query(self._query)
         page = await self._fetch(query, span)
         if not span.is_doubtful(page):
-            return page
+            is_first = page.rows and not query.page and not span.is_anchored
+            return await self._look_twice(page, query, span) if is_first else page
         # A page from which nothing is expected is doubtful where it is empty, and believed the second time.
         for pause in PAUSES if span.missing(page) else PAUSES[:1]:
             await self._clock.sleep(pause)
@@ -85,6 +86,15 @@ class PageReader:
             await self._believe_emptiness()
         span.expect_nothing(page)
         return page
+
+    async def _look_twice(self, page: KeysetPage, query: ListQuery, span: Span) -> KeysetPage:
+        """Of two answers to a request that no session checks, such as the first of all, the one that begins earlier."""
+        if span.first_look is None:
+            span.first_look = page
+            page = await self._fetch(query, span)
+        first, span.first_look = span.first_look, None
+        begins_earlier = page.instants[:1] < first.instants[:1] or first.keys[0] in page.keys[1:]
+        return page if page.rows and begins_earlier else first
 
     async def _fetch(self, query: ListQuery, span: Span) -> KeysetPage:
         page = KeysetPage.of(await self._fetch_page(query))
@@ -219,10 +229,13 @@ class SnapshotIterator(RowIterator[Session]):
         return max(kept_from, floor(instant_before(end, max(self._overlap, SECOND)), SECOND))
 
     def _retire_spans(self) -> None:
+        link_spans(self._spans)
+        awaited = [span.left for span in self._spans]
+        kept = [span for span in self._spans if span.alive or span in awaited]
         for span in self._spans:
-            if not span.alive:
+            if span not in kept:
                 self._known.extend(span.known(), self._keep_from)
-        self._spans = [span for span in self._spans if span.alive]
+        self._spans = kept
 
     async def _load_page(self) -> bool:
         """Have rows at hand, if there may be any; False: the walk is at its end."""
@@ -231,6 +244,7 @@ class SnapshotIterator(RowIterator[Session]):
         self._retire_spans()
         if self._parallel > 1:
             self._spans = split_spans(self._spans, self._parallel)
+        link_spans(self._spans)
         launched = self._requests.launch(self._spans)
         ready = next((span for span in self._spans if span.rows), None)
         if ready is None:
@@ -259,6 +273,8 @@ class SnapshotIterator(RowIterator[Session]):
         is_trusted = self._totals_trusted and span.knows_any(page)
         context = KeysetContext(span.end, self._pages.requests, is_trusted)
         trusted = span.confirms_total(page)
+        if not span.begin(page):
+            return
         if page.has_invalid:
             # First of all, because it may raise. The walk knows them as it knows those that it gave.
             self._tell_invalid(span.new_invalid(page, self._known))

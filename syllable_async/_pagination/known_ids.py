@@ -136,6 +136,10 @@ class IdLog:
         known = self.view()
         return sorted((at, key) for key, at in zip(known.ids, known.micros, strict=True) if at > bound)
 
+    def is_last_after(self, start: datetime | None) -> bool:
+        """Whether the last one that was taken in is after an instant."""
+        return start is None or self._micros[-1] > to_micros(start)
+
     @property
     def newest(self) -> datetime | None:
         """The newest timestamp."""

@@ -24,6 +24,13 @@ def split_spans(spans: list[Span], parallel: int) -> list[Span]:
     return spans
 
 
+def link_spans(spans: list[Span]) -> None:
+    """Tell each span that has not begun which one ends where it begins, if there is one."""
+    for left, span in zip([None, *spans], spans, strict=False):
+        meets = left is not None and left.end == span.floor and span.alive and not span.has_begun
+        span.left = left if meets else None
+
+
 class SpanRequests:
     """One request in flight for each span, `parallel` at most.
 

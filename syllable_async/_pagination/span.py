@@ -6,6 +6,8 @@ from collections import deque
 from datetime import datetime
 from typing import cast
 
+import attrs
+
 from ..errors import PaginationError
 from ..models import InvalidRow, Session
 from .cursor import CursorSpan
@@ -31,11 +33,15 @@ class Span:
     Attributes:
         rows: taken in and not yet given, oldest first.
         step: which request comes next; None: the span is read to its end.
-        end: not included; moves down when the span is cut.
+        end: not included; moves down when the span is cut, and up when its right neighbour begins later.
+        first_look: the first answer to a request that no session checks, while the second has not come.
+        left: while it has not begun, the neighbour that takes over what lies before its first session.
         rows_left: about how many sessions lie behind those taken in; None before the first page.
     """
 
     __slots__ = (
+        "_asked_end",
+        "_cut_before",
         "_floor",
         "_gone",
         "_largest_page",
@@ -44,13 +50,17 @@ class Span:
         "_reached",
         "_time_per_row",
         "end",
+        "first_look",
+        "left",
         "rows",
         "rows_left",
         "step",
     )
 
     def __init__(self, cursor: CursorSpan, end: datetime) -> None:
-        self.end = end
+        self.end = self._asked_end = self._cut_before = end
+        self.left: Span | None = None
+        self.first_look: KeysetPage | None = None
         self.rows: deque[Session] = deque()
         self.rows_left: float | None = None
         self._largest_page = 1
@@ -94,9 +104,56 @@ class Span:
         """Whether it has rows to give or a request to send."""
         return self.step is not None or bool(self.rows)
 
+    @property
+    def has_begun(self) -> bool:
+        """Whether it knows a session: then each page can be checked by those before it."""
+        return len(self._log) > 0
+
+    @property
+    def is_anchored(self) -> bool:
+        """Whether something tells what the next page may leave out: a session that is known, or the left neighbour."""
+        step = cast("KeysetState", self.step)
+        is_known = len(self._log) > len(self._gone) and self._log.is_last_after(step.start)
+        return is_known or self.left is not None
+
+    def begin(self, page: KeysetPage) -> bool:
+        """Give what lies before the first session of the first page to the left, and the second in which that is.
+
+        No session tells whether a first page leaves out those that it should begin with. The pages of the left
+        neighbour do, for they are checked one by the other.
+
+        Returns:
+            Whether the page has sessions that are left to this span.
+        """
+        left, begin = self.left, self._floor
+        if left is None or not page.rows or page.instants[0] < begin:
+            return True
+        if page.instants[0] < instant_before(self.end, SECOND):
+            begin = floor(page.instants[0], SECOND) + SECOND
+        else:
+            begin = self.end
+        left.extend(begin)
+        self._floor = begin
+        if begin <= page.instants[-1] and begin < self.end:
+            return True
+        self.begin_at(begin)
+        return False
+
+    def extend(self, end: datetime) -> None:
+        """Read on to a later end."""
+        begin = self.newest or self.end
+        self._cut_before, self.end = min(self._cut_before, self.end), end
+        if isinstance(self.step, KeysetStep):
+            self.step = attrs.evolve(self.step, previous_total=None)  # it counted up to the end that was
+        elif self.step is None:
+            # Not `begin_at`: rows that are not given yet are of the page before.
+            self.step = KeysetStep(instant_before(begin, TIMESTAMP_RESOLUTION))
+
     def query(self, query: ListQuery) -> ListQuery:
         """The next request. Its end is a whole second, for servers that round it down."""
         step = cast("KeysetState", self.step)
+        # What a block concludes at last rests on all its pages.
+        self._asked_end = min(self.end, self._asked_end) if isinstance(step, TieStep) else self.end
         return query.replace(
             page=step.page,
             limit=step.size or query.limit,
@@ -160,7 +217,9 @@ class Span:
         """Take an answer in. What is raised here leaves the span as it was."""
         step = cast("KeysetState", self.step)
         until, offset = step.until, step.offset
-        following = step.next(page, context)
+        following = step.next(page, attrs.evolve(context, end=min(self.end, self._asked_end)))
+        if isinstance(following, KeysetStep) and self._asked_end < self.end:
+            following = attrs.evolve(following, previous_total=None)
         # The block is proven and the walk goes on behind it: what the page has of that is taken in with it. Else only
         # the block's own rows are, as those behind it may not be all.
         if until is not None and following is not None and following.start is not None and following.start > until:
@@ -177,6 +236,9 @@ class Span:
         new = self._log.add_new(found.invalid_first() if page.has_invalid else found, others)
         self.rows.extend([row for row in new if not isinstance(row, InvalidRow)])
         self._count(page, offset)
+        if self.step is None and self._asked_end < self.end:
+            # The answer says nothing of what the neighbour gave back meanwhile.
+            self.extend(self.end)
 
     def new_invalid(self, page: KeysetPage, others: IdLog) -> tuple[InvalidRow, ...]:
         """The rows of the span that do not fit and that were not met before."""
@@ -226,17 +288,20 @@ class Span:
         # Less than three pages: each part would cost a request and save less.
         if position is None or not self.rows_left or self.rows_left < 3 * self._largest_page:
             return None
-        left = self.end - position
+        # Not in what a neighbour gave back, or it would be cut off and given back for ever.
+        left = self._cut_before - position
         left = min(self._time_per_row, left / self.rows_left) * self.rows_left
         middle = floor(position + left / 2, SECOND)
         # The left half looks back, so it has to be longer than that.
-        if middle <= position + LOOK_BACK:
+        if middle <= position + LOOK_BACK or middle >= self._cut_before:
             return None
         # A walk that goes on from a cursor knows sessions of both halves.
         right = Span(CursorSpan(floor=middle, since=middle, end=self.end, known=self._log.cut(middle)), self.end)
         right._gone = {key for key in self._gone if key in right._log}
         right._largest_page, right._time_per_row = self._largest_page, self._time_per_row
-        self.end, self.rows_left = middle, self.rows_left / 2
+        right._cut_before = self._cut_before
+        self.end = self._cut_before = middle
+        self.rows_left /= 2
         right.rows_left = self.rows_left
         return right
 

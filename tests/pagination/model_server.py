@@ -73,17 +73,18 @@ class Story:
     stops: tuple[int, ...]
     parallel: tuple[int, ...]
     """How many spans each part of the walk reads."""
+    shifts: float = 0.0
+    """Probability that the answer to a question by key leaves out the first sessions; to the same question only once.
+
+    Not where timestamps move: a session that was given and moved up then proves a page that it should not be on.
+    Nor with pages of one row: that they hold one that was given and the next one too cannot be asked of them.
+    """
 
     @property
     def may_be_refused(self) -> bool:
         """Whether the list was ever behind what it had given, or gave nothing."""
-        behind = bool(self.lag or self.lies or self.moves) or self.down is not None
+        behind = bool(self.lag or self.lies or self.moves or self.shifts) or self.down is not None
         return behind or self.purge == "all" or (self.purge != "none" and self.archive)
-
-    @property
-    def is_undecidable(self) -> bool:
-        """Whether an empty list cannot be told from one that is down, for there was nothing before."""
-        return self.down is not None and self.down < 3
 
 
 def drawn(seed: int, parallel: int) -> Story:
@@ -118,6 +119,7 @@ def drawn(seed: int, parallel: int) -> Story:
         parallel=tuple(parallel if r.random() < 0.7 else r.choice([1, 2, 8]) for _ in range(4))
         if parallel > 1
         else (1, 1, 1, 1),
+        shifts=r.choice([0.0, 0.0, 0.3]),
     )
 
 
@@ -158,7 +160,11 @@ class ModelServer:
         self.log: list[tuple[int, str, str, int]] = []
         self._down_until: int | None = None
         self._lied = False
+        self._shifts = Random(f"shifts of {story.seed}")
+        self._shifted = set[tuple[object, ...]]()
         self.moved = set[str]()
+        self.began_at = list[int]()
+        """The requests with which each part of a walk began."""
         self.was_empty = False
         """Whether nothing at all was listed once."""
         self._fill(chance)
@@ -190,6 +196,16 @@ class ModelServer:
         marks = [(self.now + chance.randrange(-60, 60) * SECOND, chance.randrange(most + 1)) for _ in range(8)]
         marks.sort(reverse=True)
         return lambda now: next((lag for at, lag in marks if at <= now), most)
+
+    @property
+    def is_undecidable(self) -> bool:
+        """Whether a part of the walk began while the list was down, or just before.
+
+        It has seen nothing then, and in the midst of a block its cursor proves nothing: an empty list cannot be told
+        from one that is down.
+        """
+        down = self.story.down
+        return down is not None and any(down - began < 4 for began in self.began_at)
 
     @property
     def clock(self) -> Clock:
@@ -224,6 +240,7 @@ class ModelServer:
         self._lied = lie
         if lie or (self._down_until is not None and self.now < self._down_until):
             rows = []
+        rows = self._shift(rows, query)
         clamp = [most for since, most in story.clamps if since <= number][-1]
         size = min(query.limit or 25, clamp)
         page = query.page or 0
@@ -232,6 +249,15 @@ class ModelServer:
             for time, name in rows[page * size : (page + 1) * size]
         )
         return ListResponseSession(items=items, page=page, page_size=size, total_count=TOTALS[story.totals](len(rows)))
+
+    def _shift(self, rows: list[tuple[int, str]], query: ListQuery) -> list[tuple[int, str]]:
+        question = (query.start_datetime, query.page, query.limit)
+        one_row = 1 in {query.limit, *(most for _, most in self.story.clamps)}
+        chance = 0.0 if query.page or one_row or self.story.moves else self.story.shifts
+        if len(rows) < 2 or question in self._shifted or self._shifts.random() >= chance:
+            return rows
+        self._shifted.add(question)
+        return rows[self._shifts.randrange(1, min(len(rows), 2 * (query.limit or 25))) :]
 
     def _matching(self, rows: list[tuple[int, str]], query: ListQuery) -> list[tuple[int, str]]:
         low, high = 0, len(rows)

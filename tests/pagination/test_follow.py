@@ -92,7 +92,7 @@ async def test_a_quiet_interval_costs_one_request() -> None:
     source = Source(sessions(25))
     clock = Clock(most=10)
     await until_enough(follow(source, clock))
-    assert len(source.log) == 3 + 10
+    assert len(source.log) == 4 + 10
 
 
 async def test_a_late_session_comes_at_the_next_poll_or_within_ten_minutes() -> None:

@@ -37,6 +37,7 @@ async def snapshot(server: ModelServer, rows: list[Session]) -> None:
     """A walk that is thrown away at every stop, to go on from its cursor's JSON with another number of spans."""
     story, cursor = server.story, None
     for most, parallel in zip([*story.stops, None], story.parallel, strict=False):
+        server.began_at.append(server.requests)
         walk = Pager(server, query_of(server), server.clock, server.exists).snapshot(cursor, parallel=parallel)
         if await patient(walk, rows, most):
             return
@@ -79,7 +80,7 @@ def told(story: Story, walk: Walk = snapshot) -> str:
     must = {name for name, time in settled.items() if now.get(name) == time and time < server.began}
     lost = must - set(got) - server.moved
     if lost:
-        return "undecidable" if story.is_undecidable else "lost"
+        return "undecidable" if server.is_undecidable else "lost"
     return "doubled" if len(set(got)) < len(got) else "whole"
 
 
@@ -112,13 +113,30 @@ def test_the_same_stories_catch_the_rules_of_the_first_release(seed: int) -> Non
     assert told(drawn(seed, 1)) in ALLOWED
 
 
-@pytest.mark.parametrize("seed", [11, 31, 48, 57, 91, 97, 138, 139, 164, 166])
+@pytest.mark.parametrize("seed", [11, 31, 48, 57, 91, 97, 139, 166])
 def test_the_same_stories_catch_an_engine_that_believes_each_page(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     def believe(_span: Span, _page: KeysetPage) -> bool:
         return False
 
     monkeypatch.setattr(Span, "is_doubtful", believe)
     assert told(drawn(seed, 1)) == "lost"
+
+
+@pytest.mark.parametrize("seed", [156, 259])
+def test_the_same_stories_catch_a_walk_that_believes_its_first_page(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Span, "is_anchored", True)
+    assert told(drawn(seed, 1)) == "lost"
+
+
+@pytest.mark.parametrize("seed", [187, 284])
+def test_the_same_stories_catch_spans_that_believe_their_first_pages(
+    seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def keep(_span: Span, _page: KeysetPage) -> bool:
+        return True
+
+    monkeypatch.setattr(Span, "begin", keep)
+    assert told(drawn(seed, 8)) == "lost"
 
 
 def test_the_same_stories_catch_halves_that_overlap(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -130,7 +148,7 @@ def test_the_same_stories_catch_halves_that_overlap(monkeypatch: pytest.MonkeyPa
         return right
 
     monkeypatch.setattr(Span, "split", split)
-    assert {told(attrs.evolve(drawn(seed, 8), stops=())) for seed in (1, 37, 38, 54, 72, 91, 93, 103)} == {"doubled"}
+    assert {told(attrs.evolve(drawn(seed, 8), stops=())) for seed in (1, 37, 38, 54)} == {"doubled"}
 
 
 class EnoughError(Exception):
