@@ -141,7 +141,7 @@ class Span:
 
     def extend(self, end: datetime) -> None:
         """Read on to a later end."""
-        begin = self.newest or self.end
+        begin = self.newest or min(self._asked_end, self.end)
         self._cut_before, self.end = min(self._cut_before, self.end), end
         if isinstance(self.step, KeysetStep):
             self.step = attrs.evolve(self.step, previous_total=None)  # it counted up to the end that was

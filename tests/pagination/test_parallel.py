@@ -67,6 +67,13 @@ async def test_a_first_page_that_leaves_out_its_first_sessions_loses_none(parall
     assert sorted([row.session_id or "" async for row in rows]) == sorted(ids(source.rows))
 
 
+@pytest.mark.parametrize("seed", [70, 103, 149])
+async def test_a_span_that_is_empty_takes_over_what_its_neighbour_gives_back_meanwhile(seed: int) -> None:
+    source = Source([session(number, number * 7_300_000) for number in range(120)], clamp=4, delays=Random(seed))
+    got = [row async for row in walk(source, start_datetime=at(0), end_datetime=at(960_000_000), parallel=8)]
+    assert sorted(ids(got)) == sorted(ids(source.rows))
+
+
 async def test_each_span_comes_oldest_first_and_one_span_in_order() -> None:
     source = Source(sessions(300))
     assert ids([row async for row in walk(source)]) == ids(source.rows)
