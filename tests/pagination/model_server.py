@@ -236,7 +236,8 @@ class ModelServer:
         rows = self._matching(replica.at(self.now).rows, query)
         if story.down == number:
             self._down_until = self.now + 90 * SECOND
-        lie = chance.random() < story.lies and not self._lied
+        is_shifted = (query.start_datetime, query.page, query.limit) in self._shifted
+        lie = chance.random() < story.lies and not self._lied and not is_shifted  # of two answers one is right
         self._lied = lie
         if lie or (self._down_until is not None and self.now < self._down_until):
             rows = []
