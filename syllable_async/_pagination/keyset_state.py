@@ -124,6 +124,8 @@ class KeysetStep:
         # The first page has nothing to compare its total with, so it counts for what the totals before were worth.
         if self.previous_total is None:
             return context.totals_trusted
+        if self.previous_ids.isdisjoint(ids):
+            return False  # the rows before were deleted, and the totals changed with them
         passed = len(self.previous_ids - ids)
         # One row gone and a total of one less may be chance, unless this page brought nothing new either.
         return self.previous_total - passed == page.total_count and passed > (0 if ids <= self.previous_ids else 1)
