@@ -59,6 +59,14 @@ class KeysetPage:
         """So they stand in a log of what was given: they are told at once, while of the others the last are pending."""
         return sorted(self, key=lambda one: not isinstance(one[2], InvalidRow))
 
+    def begins_before(self, other: Self) -> bool:
+        """Whether another answer to the same question leaves out rows that this one begins with."""
+        if not (self.rows and other.rows):
+            return bool(self.rows)
+        if self.instants[0] != other.instants[0]:
+            return self.instants[0] < other.instants[0]
+        return other.keys[0] in self.keys[1:]
+
     def __iter__(self) -> Iterator[tuple[str, datetime, Row]]:
         return zip(self.keys, self.instants, self.rows, strict=True)
 
