@@ -203,7 +203,7 @@ def followed(seed: int, hours: float = 2.5) -> tuple[set[str], int, int]:
     return must - set(got), len(got) - len(set(got)), server.requests
 
 
-@pytest.mark.parametrize("count", [15, pytest.param(2_000, marks=pytest.mark.long)])
+@pytest.mark.parametrize("count", [6, pytest.param(2_000, marks=pytest.mark.long)])
 def test_following_loses_and_doubles_nothing(count: int, counted: Callable[[str, int], None]) -> None:
     for seed in range(count):
         lost, doubled, _ = followed(seed)

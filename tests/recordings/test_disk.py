@@ -391,7 +391,7 @@ def run_job(place: Path, *arguments: str, kill_after: float | None = None) -> st
     return said
 
 
-@pytest.mark.parametrize("kills", [4, pytest.param(100, marks=pytest.mark.long)])
+@pytest.mark.parametrize("kills", [2, pytest.param(100, marks=pytest.mark.long)])
 def test_killed_anywhere_the_names_hold_whole_recordings(
     tmp_path: Path, kills: int, counted: Callable[[str, int], None]
 ) -> None:

@@ -393,5 +393,5 @@ def test_a_discarded_part_file_cannot_be_published(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("path", "directory"), [(None, None), ("a.wav", "folder")])
 def test_a_place_is_a_path_or_a_directory(path: str | None, directory: str | None) -> None:
-    with pytest.raises(ValueError, match="either a path or a directory"):
+    with pytest.raises(ValueError, match="needs a path or a directory, and not both"):
         Place.from_arguments(path, directory, "recording")
