@@ -207,7 +207,7 @@ class AsyncCallable:
 async def async_hook(row: object) -> None: ...
 
 
-@pytest.mark.parametrize("hook", [5, "print", async_hook, AsyncCallable()], ids=repr)
+@pytest.mark.parametrize("hook", [5, "print", async_hook, AsyncCallable()], ids=["int", "str", "async", "async call"])
 def test_a_hook_for_invalid_rows_must_be_a_plain_function(hook: object) -> None:
     with pytest.raises(TypeError, match="on_invalid_row must be a"):
         check_invalid_row_hook(hook)

@@ -354,7 +354,6 @@ async def pending(client: aiohttp.ClientSession, server: FakeSyllable, fault: Fa
         (Fault(name="own", before=(lambda call: {"": None}[call.path],)), "KeyError"),
         (Fault(name="own", query=(lambda query: replace(query, page=1 // query.page),)), "ZeroDivisionError"),
     ],
-    ids=str,
 )
 async def test_a_fault_that_could_not_be_applied_was_not_met(
     server: FakeSyllable, client: aiohttp.ClientSession, fault: Fault, why: str

@@ -358,7 +358,6 @@ async def test_faults_join_oddities() -> None:
         ({"public_url": "https://api.example.com/x"}, "public_url must be a scheme and a host"),
         ({"recording_list": "odd"}, "recording_list must be one of"),
     ],
-    ids=str,
 )
 def test_wrong_settings_are_refused_with_their_reason(arguments: Document, reason: str) -> None:
     with pytest.raises((TypeError, ValueError), match=f"^{reason}"):
