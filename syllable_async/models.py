@@ -202,7 +202,9 @@ class _Stamped:
     __slots__ = ()
 
     def __attrs_post_init__(self) -> None:
-        _aware(self, "timestamp")
+        stamp: Any = getattr(self, "timestamp")  # noqa: B009 - a field of each subclass
+        if type(stamp) is not datetime or stamp.tzinfo is None:  # seldom, and a call costs a tenth of a row
+            _aware(self, "timestamp")
 
 
 @attrs.frozen(kw_only=True)

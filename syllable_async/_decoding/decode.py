@@ -163,13 +163,13 @@ def _envelope(cls: Any) -> type[ListResponse[Any]]:
 
 def _instants(reader: _Reader, rows: tuple[Any, ...], body: bytes) -> tuple[datetime, ...]:
     """When each row is, UTC. A user's hook may have made a local time of a timestamp: then the wire is asked."""
+    stamps: list[Any]
     if reader.is_native:
-        found = [getattr(row, "timestamp", None) for row in rows]
+        stamps = [getattr(row, "timestamp", None) for row in rows]
     else:
-        found = [_instant_of(row) for row in msgspec.json.decode(body)["items"]]
-    if not all(isinstance(stamp, datetime) for stamp in found):
+        stamps = [_instant_of(row) for row in msgspec.json.decode(body)["items"]]
+    if set(map(type, stamps)) - {datetime}:
         return ()
-    stamps = cast("list[datetime]", found)
     return tuple([stamp if stamp.tzinfo is UTC else stamp.astimezone(UTC) for stamp in stamps])
 
 

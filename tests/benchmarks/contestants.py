@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from collections import deque
 from collections.abc import AsyncIterator
 from importlib import import_module
 from importlib.util import find_spec, module_from_spec, spec_from_file_location
+from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol, Self
 
@@ -86,8 +88,13 @@ class Bare:
         return self._page(body)
 
     async def walk(self, limit: int, pages: int, prefetch: int) -> AsyncIterator[Any]:
-        for number in range(pages):
-            for session in (await self.page(number, limit)).items:
+        """So many pages in flight, in order: what a script would do that knows how many there are."""
+        numbers = iter(range(pages))
+        flying = deque(asyncio.create_task(self.page(number, limit)) for number in islice(numbers, prefetch or 1))
+        while flying:
+            page = await flying.popleft()
+            flying.extend(asyncio.create_task(self.page(number, limit)) for number in islice(numbers, 1))
+            for session in page.items:
                 yield session
 
     async def iterate(self, size: int) -> int:

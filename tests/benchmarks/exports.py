@@ -19,6 +19,7 @@ import time
 from collections.abc import Awaitable, Callable
 from datetime import UTC, date, datetime, timedelta
 from importlib import import_module
+from importlib.abc import MetaPathFinder
 from pathlib import Path
 from typing import Any
 
@@ -114,8 +115,17 @@ CONTESTANTS: dict[str, Callable[[str, str, Path], Awaitable[int]]] = {
 }
 
 
+class WithoutPandas(MetaPathFinder):
+    """As where the extra `jobs` is installed, which does not bring it."""
+
+    def find_spec(self, name: str, path: Any = None, target: Any = None) -> None:
+        if name == "pandas":
+            raise ModuleNotFoundError(name)
+
+
 def contend(who: str, url: str, key: str, count: int, folder: Path) -> None:
-    """One round of one contestant."""
+    """One round of one contestant, without pandas: pyarrow would import it, and nobody here asks for it."""
+    sys.meta_path.insert(0, WithoutPandas())
     begun, processor = time.perf_counter(), time.process_time()
     found = asyncio.run(_run(CONTESTANTS[who](url, key, folder)))
     wall, cpu = time.perf_counter() - begun, time.process_time() - processor
