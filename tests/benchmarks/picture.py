@@ -23,12 +23,12 @@ def draw(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
         widths = [relative(row, name) for row in shown if name in row["figures"]]
         bars = axes.barh(places, widths, height=0.24, color=COLOURS[name], label=LABELS[name])
         axes.bar_label(bars, fmt="%.2g", padding=3, fontsize=8)
-    axes.set_yticks(range(len(shown)), [row["job"] for row in shown])
+    axes.set_yticks(range(len(shown)), [row["job"].partition(" (")[0] for row in shown])
     axes.set_xscale("log")
-    axes.set_xlabel("cost, ours = 1 (CPU of a call; time for walks, recordings and imports)")
+    axes.set_xlabel("times ours")
     axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(loc="lower right", frameon=False)
-    figure.tight_layout()
+    figure.tight_layout(rect=(0, 0, 1, 0.97))
+    figure.legend(*axes.get_legend_handles_labels(), loc="upper center", ncols=3, frameon=False)
     figure.savefig(path, metadata={"Date": None})
 
 
