@@ -87,6 +87,8 @@ class Span:
         # In the midst of a block rows of any place in it are known, so they say nothing about those between.
         checked = not isinstance(self.step, TieStep)
         known = self._log.view(pending)
+        # A start behind the end asks for nothing, and a cursor that held it would look damaged.
+        since = since if since is None else min(since, self.end)
         return CursorSpan(floor=self.floor, since=since, end=self.end, known=known, is_checked=checked)
 
     @property

@@ -304,3 +304,9 @@ def test_a_split_span_reckons_with_the_same_pages() -> None:
     assert right is not None
     assert (right._largest_page, right._time_per_row) == (walk._largest_page, walk._time_per_row)
     assert walk._time_per_row == timedelta(seconds=2) / 3
+
+
+def test_a_cursor_never_begins_behind_its_end() -> None:
+    walk = span(at(0))
+    walk.step = KeysetStep(walk.end + timedelta(seconds=1))
+    assert walk.cursor.since == walk.end == walk.cursor.end
