@@ -139,6 +139,16 @@ def test_the_same_stories_catch_spans_that_believe_their_first_pages(
     assert told(drawn(seed, 8)) == "lost"
 
 
+def test_a_third_answer_decides_where_two_first_pages_begin_in_one_instant(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert told(drawn(4411, 8)) == "whole"
+
+    async def look_twice(_reader: keyset.PageReader, page: KeysetPage, _query: ListQuery, _span: Span) -> KeysetPage:
+        return page
+
+    monkeypatch.setattr(keyset.PageReader, "_look_twice", look_twice)
+    assert told(drawn(4411, 8)) == "lost"
+
+
 def test_the_same_stories_catch_halves_that_overlap(monkeypatch: pytest.MonkeyPatch) -> None:
     cut = Span.split
 
