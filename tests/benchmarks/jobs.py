@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -77,15 +78,22 @@ IMPORTS = {
 
 
 def _import(name: str, _: Work) -> Sample:
-    """The quickest of three: whatever else the machine does only ever makes it slower."""
+    """The quickest of three: whatever else the machine does only ever makes it slower.
+
+    Bytecode is kept, as `pip install` keeps it: a checkout that is compiled at every start is half as slow again.
+    """
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     code = f"import time; started = time.perf_counter(); {IMPORTS[name]}; print(time.perf_counter() - started)"
     command = [sys.executable, "-c", code]
-    times = [subprocess.run(command, check=True, capture_output=True, text=True).stdout for _ in range(3)]
-    return {"wall": min(map(float, times))}
+    times = [
+        float(subprocess.run(command, check=True, capture_output=True, text=True, env=environment).stdout)
+        for _ in range(3)
+    ]
+    return {"wall": min(times)}
 
 
 def imports() -> Job:
-    goals = [Goal("ours", "floor", "wall", at_most=1.4), Goal("vendor", "ours", "wall", at_least=2)]
+    goals = [Goal("ours", "floor", "wall", at_most=1.3), Goal("vendor", "ours", "wall", at_least=2)]
     works = {name: Work("import") for name in IMPORTS}
     return Job(title="import and first client", works=works, goals=goals, generations=1, rounds=15, turn=_import)
 
