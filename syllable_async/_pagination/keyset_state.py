@@ -50,6 +50,8 @@ class KeysetContext:
     """Of the request, for errors."""
     totals_trusted: bool = False
     """Whether the server's totals fitted together up to now."""
+    page_size: int = 0
+    """Rows of the largest page before: one as long may have been cut."""
 
 
 @attrs.frozen
@@ -120,6 +122,9 @@ class KeysetStep:
         """
         # Another number of sessions than this page has: more follow, or nobody counts.
         if page.total_count != len(ids):
+            return False
+        # A wrong total may fit by chance, and a page as long as others be cut; pages of one row prove no total.
+        if 1 < len(page.rows) == context.page_size:
             return False
         # The first page has nothing to compare its total with, so it counts for what the totals before were worth.
         if self.previous_total is None:

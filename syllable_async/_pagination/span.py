@@ -219,7 +219,9 @@ class Span:
         """Take an answer in. What is raised here leaves the span as it was."""
         step = cast("KeysetState", self.step)
         until, offset = step.until, step.offset
-        following = step.next(page, attrs.evolve(context, end=min(self.end, self._asked_end)))
+        following = step.next(
+            page, attrs.evolve(context, end=min(self.end, self._asked_end), page_size=self._largest_page)
+        )
         if isinstance(following, KeysetStep) and self._asked_end < self.end:
             following = attrs.evolve(following, previous_total=None)
         # The block is proven and the walk goes on behind it: what the page has of that is taken in with it. Else only

@@ -140,6 +140,14 @@ def test_a_first_page_is_the_last_where_totals_are_trusted() -> None:
     assert KeysetStep(None).next(page_at(1, 2, total=3), TRUSTING) is not None
 
 
+@pytest.mark.parametrize(("page_size", "is_last"), [(0, True), (1, True), (2, False), (3, True)])
+def test_a_total_is_not_believed_on_a_page_as_long_as_the_longest_before(page_size: int, is_last: bool) -> None:
+    context = attrs.evolve(TRUSTING, page_size=page_size)
+    assert (KeysetStep(None).next(page_at(1, 2, total=2), context) is None) is is_last
+    # Where pages have one row, one that has one row again tells nothing.
+    assert KeysetStep(None).next(page_at(1, total=1), context) is None
+
+
 def test_rows_before_the_start_raise() -> None:
     for step in (KeysetStep(at(1_000_000)), TieStep(at(1_000_000), at(1_000_000), 3)):
         with pytest.raises(PaginationError, match="does not honour start_datetime") as caught:

@@ -95,6 +95,10 @@ def test_a_snapshot_loses_and_doubles_nothing_in_random_stories(
     counted("random stories of a snapshot", count)
 
 
+def test_a_wrong_total_that_fits_by_chance_behind_a_full_page_ends_no_walk() -> None:
+    exact(drawn(Random(9521)), parallel=8)
+
+
 def test_the_same_stories_find_what_a_naive_walker_loses_and_doubles() -> None:
     found = Counter[str]()
 
