@@ -6,7 +6,9 @@ Trust the ratios and their spread, not the times: those are this machine's.
 from __future__ import annotations
 
 import argparse
+import compileall
 import json
+import os
 import platform
 import sys
 from collections.abc import Mapping, Sequence
@@ -14,6 +16,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import syllable_async
 from tests.benchmarks import jobs
 from tests.benchmarks.harness import Crew, Sample, spread
 from tests.benchmarks.jobs import Job
@@ -73,6 +76,9 @@ def main() -> int:
     parser.add_argument("--plot", metavar="FILE.svg", type=Path, help="needs matplotlib: the extra `bench`")
     asked = parser.parse_args()
     chosen = [job for job in (jobs.growth() if asked.growth else jobs.everything()) if asked.only in job.title]
+    # As `pip install` leaves it: a checkout that is compiled at every start would start half as slowly again.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    compileall.compile_dir(str(Path(syllable_async.__file__).parent), quiet=1)
     versions = {"Python": platform.python_version(), **{name: version(name) for name in PACKAGES}}
     print(", ".join(f"{name} {number}" for name, number in versions.items()))
     rows: list[dict[str, Any]] = []
