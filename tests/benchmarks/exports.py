@@ -116,15 +116,15 @@ CONTESTANTS: dict[str, Callable[[str, str, Path], Awaitable[int]]] = {
 
 
 class WithoutPandas(MetaPathFinder):
-    """As where the extra `jobs` is installed, which does not bring it."""
+    """As where the extra `jobs` is installed, which brings neither pandas nor numpy."""
 
     def find_spec(self, name: str, path: Any = None, target: Any = None) -> None:
-        if name == "pandas":
+        if name in {"pandas", "numpy"}:
             raise ModuleNotFoundError(name)
 
 
 def contend(who: str, url: str, key: str, count: int, folder: Path) -> None:
-    """One round of one contestant, without pandas: pyarrow would import it, and nobody here asks for it."""
+    """One round of one contestant, without what pyarrow would import if it were there: nobody here asks for it."""
     sys.meta_path.insert(0, WithoutPandas())
     begun, processor = time.perf_counter(), time.process_time()
     found = asyncio.run(_run(CONTESTANTS[who](url, key, folder)))
