@@ -51,7 +51,7 @@ import math
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Any, Generic, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
 import attrs
 
@@ -200,9 +200,11 @@ class _Stamped:
     """A model with a `timestamp`."""
 
     __slots__ = ()
+    if TYPE_CHECKING:
+        timestamp: Any  # a field of each subclass
 
     def __attrs_post_init__(self) -> None:
-        stamp: Any = getattr(self, "timestamp")  # noqa: B009 - a field of each subclass
+        stamp = self.timestamp
         if type(stamp) is not datetime or stamp.tzinfo is None:  # seldom, and a call costs a tenth of a row
             _aware(self, "timestamp")
 

@@ -69,8 +69,8 @@ class PageReader:
         query = span.query(self._query)
         page = await self._fetch(query, span)
         if not span.is_doubtful(page):
-            is_first = page.rows and not query.page and not span.is_anchored
-            return await self._look_twice(page, query, span) if is_first else page
+            is_unproven = page.rows and not query.page and not span.is_anchored(page)
+            return await self._look_twice(page, query, span) if is_unproven else page
         # A page from which nothing is expected is doubtful where it is empty, and believed the second time.
         for pause in PAUSES if span.missing(page) else PAUSES[:1]:
             await self._clock.sleep(pause)

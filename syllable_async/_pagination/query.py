@@ -123,7 +123,7 @@ class ListQuery(PageQuery, frozen=True):
 
     def to_query_items(self) -> list[tuple[str, str]]:
         """The query's wire form: a list is a repeated key, a datetime ISO 8601 in UTC."""
-        items = super().to_query_items()
+        items = PageQuery.to_query_items(self)  # `super()` costs twice as much
         if self.search_fields is not None and self.search_field_values is not None:
             items += [("search_fields", name) for name in self.search_fields]
             items += [("search_field_values", value) for value in self.search_field_values]

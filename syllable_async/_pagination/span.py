@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections import deque
 from datetime import datetime
 from typing import cast
@@ -40,6 +41,7 @@ class Span:
     """
 
     __slots__ = (
+        "_anchor",
         "_asked_end",
         "_cut_before",
         "_floor",
@@ -78,6 +80,10 @@ class Span:
         start = None if since is None else instant_before(since, TIMESTAMP_RESOLUTION)
         # The end is not included, so a span that begins at it is empty.
         self.step = KeysetStep(start) if (since or MIN_INSTANT) < self.end else None
+        self._anchor = self._first_known_after(start)
+
+    def _first_known_after(self, start: datetime | None) -> tuple[int, str] | None:
+        return next((one for one in self._log.after(start) if one[1] not in self._gone), None)
 
     @property
     def cursor(self) -> CursorSpan:
@@ -111,12 +117,20 @@ class Span:
         """Whether it knows a session: then each page can be checked by those before it."""
         return len(self._log) > 0
 
-    @property
-    def is_anchored(self) -> bool:
-        """Whether something tells what the next page may leave out: a session that is known, or the left neighbour."""
+    def is_anchored(self, page: KeysetPage) -> bool:
+        """Whether something tells that a page leaves out nothing at its beginning.
+
+        The left neighbour does, and so does the oldest session that is known and should be there: what lies between
+        that and the younger ones may be late ones, which nobody knows.
+        """
+        if self.left is not None:
+            return True
         step = cast("KeysetState", self.step)
-        is_known = len(self._log) > len(self._gone) and self._log.is_last_after(step.start)
-        return is_known or self.left is not None
+        if isinstance(step, TieStep):
+            return len(self._log) > len(self._gone) and self._log.is_last_after(step.start)
+        return self._anchor is not None and (
+            self._anchor[0] >= to_micros(page.instants[-1]) or self._anchor[1] in page.keys
+        )
 
     def begin(self, page: KeysetPage) -> bool:
         """Give what lies before the first session of the first page to the left, and the second in which that is.
@@ -150,6 +164,7 @@ class Span:
         elif self.step is None:
             # Not `begin_at`: rows that are not given yet are of the page before.
             self.step = KeysetStep(instant_before(begin, TIMESTAMP_RESOLUTION))
+            self._anchor = self._first_known_after(self.step.start)
 
     def query(self, query: ListQuery) -> ListQuery:
         """The next request. Its end is a whole second, for servers that round it down."""
@@ -229,6 +244,11 @@ class Span:
         if until is not None and following is not None and following.start is not None and following.start > until:
             until = None
         # Nothing raises from here on.
+        if self._anchor is not None and page.rows and not self.is_anchored(page):
+            # Two answers left them out: they were deleted.
+            first = to_micros(page.instants[0])
+            self._gone.update(key for at, key in self._log.after(step.start) if at < first)
+        self._anchor = _first_after(page, following.start) if isinstance(following, KeysetStep) else None
         self._page_start, self.step = step.start, following
         self._largest_page = max(self._largest_page, len(page.rows))
         self.forget(min(step.start or MIN_INSTANT, keep_from))
@@ -324,3 +344,9 @@ class Span:
         ]
         position = max(place for place in places if place is not None)
         return None if position == MIN_INSTANT else position
+
+
+def _first_after(page: KeysetPage, start: datetime | None) -> tuple[int, str] | None:
+    """The first session of a page that is after an instant."""
+    place = 0 if start is None else bisect_right(page.instants, start)
+    return (to_micros(page.instants[place]), page.keys[place]) if place < len(page.keys) else None

@@ -122,9 +122,13 @@ def test_the_same_stories_catch_an_engine_that_believes_each_page(seed: int, mon
     assert told(drawn(seed, 1)) == "lost"
 
 
+def believe(_span: Span, _page: KeysetPage) -> bool:
+    return True
+
+
 @pytest.mark.parametrize("seed", [156, 259])
 def test_the_same_stories_catch_a_walk_that_believes_its_first_page(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Span, "is_anchored", True)
+    monkeypatch.setattr(Span, "is_anchored", believe)
     assert told(drawn(seed, 1)) == "lost"
 
 
@@ -224,4 +228,17 @@ def test_following_loses_and_doubles_nothing(count: int, counted: Callable[[str,
 @pytest.mark.parametrize("seed", [0, 1, 3, 9, 11])
 def test_the_same_stories_catch_a_short_look_back_alone(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(keyset, "LONG_LOOK_EVERY", timedelta(days=1))
+    assert followed(seed)[0]
+
+
+@pytest.mark.parametrize("seed", [103, 424])
+def test_a_page_that_leaves_out_the_oldest_known_session_is_asked_for_again(
+    seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert followed(seed)[0] == set()
+
+    def holds_any(span: Span, page: KeysetPage) -> bool:
+        return span.knows_any(page)
+
+    monkeypatch.setattr(Span, "is_anchored", holds_any)
     assert followed(seed)[0]
