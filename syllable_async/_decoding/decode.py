@@ -71,8 +71,6 @@ def check_converter(converter: object) -> Converter:
 
 def check_invalid_row_hook(on_invalid_row: object) -> None:
     """Refuse what cannot be called with an `InvalidRow`, or would have to be awaited."""
-    if on_invalid_row is None:
-        return
     if not callable(on_invalid_row):
         raise TypeError(f"on_invalid_row must be a function, not {type(on_invalid_row).__name__}")
     call = getattr(on_invalid_row, "__call__", None)  # noqa: B004 - of an object whose `__call__` is async

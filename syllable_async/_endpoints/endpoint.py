@@ -57,8 +57,10 @@ class InvalidRowHook:
         Raises:
             TypeError: it cannot be called, or is async.
         """
+        if on_invalid_row is None:
+            return None
         check_invalid_row_hook(on_invalid_row)
-        return None if on_invalid_row is None else cls(on_invalid_row)
+        return cls(on_invalid_row)
 
     def page(self, rows: tuple[InvalidRow, ...]) -> None:
         """Tell the rows of a page that were not told yet. Rows that are alike on one page are several rows."""

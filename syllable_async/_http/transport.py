@@ -314,10 +314,11 @@ class Transport:
     async def _send_and_read(
         self, request: Request, call: CallState, session: aiohttp.ClientSession, secret: Secret
     ) -> Response | SyllableError:
+        content = {} if request.body is None else {"Content-Type": request.content_type}
         response = await session.request(
             request.method,
             build_url(self.base_url, request),
-            headers=self._request_headers(request, secret),
+            headers={**self.added_headers, **content, API_KEY_HEADER: secret.value},
             data=request.body,
             auto_decompress=self.pool.auto_decompress,
             middlewares=self.pool.middlewares,
@@ -333,10 +334,6 @@ class Transport:
         if body is None:
             return ResponseValidationError("response", "$", f"it is larger than {request.max_bytes} bytes")
         return Response(status=response.status, headers=response.headers, body=body, attempts=call.requests_sent)
-
-    def _request_headers(self, request: Request, secret: Secret) -> dict[str, str]:
-        content = {} if request.body is None else {"Content-Type": request.content_type}
-        return {**self.added_headers, **content, API_KEY_HEADER: secret.value}
 
     async def read_error(self, response: aiohttp.ClientResponse, request: Request, call: CallState) -> APIError:
         """The error for a response that is no success. A body that breaks off or stalls does not hide the status."""

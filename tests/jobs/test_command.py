@@ -17,8 +17,7 @@ from unittest.mock import Mock
 import pytest
 
 from syllable_async.__main__ import main
-from syllable_async.jobs import JobProgress, _export
-from syllable_async.jobs._progress import in_words
+from syllable_async.jobs import _export
 from syllable_async.testing import FakeSyllable, faults
 from tests.jobs.folder import hidden, ids, listed
 
@@ -226,13 +225,6 @@ def test_help_shows_examples_and_needs_no_extra(capsys: pytest.CaptureFixture[st
         assert "examples:" in shown
         assert "--to" in shown
     assert main(()) == 2
-
-
-def test_progress_in_words() -> None:
-    now = JobProgress(day=date(2026, 1, 5), days_done=3, days=7, sessions=12345)
-    assert in_words("export", now) == "export: 3/7 days, 12,345 sessions"
-    now = JobProgress(sessions=2, recordings=3, bytes=1_500_000)
-    assert in_words("download", now) == "download: 2 sessions, 3 recordings, 1.5 MB"
 
 
 def test_last_means_today_and_the_days_before(run: Run, api: FakeSyllable, tmp_path: Path) -> None:
