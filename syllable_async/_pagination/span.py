@@ -248,7 +248,6 @@ class Span:
             # Two answers left them out: they were deleted.
             first = to_micros(page.instants[0])
             self._gone.update(key for at, key in self._log.after(step.start) if at < first)
-        self._anchor = _first_after(page, following.start) if isinstance(following, KeysetStep) else None
         self._page_start, self.step = step.start, following
         self._largest_page = max(self._largest_page, len(page.rows))
         self.forget(min(step.start or MIN_INSTANT, keep_from))
@@ -259,10 +258,17 @@ class Span:
         self._reached = max((self._reached, *found.instants[-1:]))
         new = self._log.add_new(found.invalid_first() if page.has_invalid else found, others)
         self.rows.extend([row for row in new if not isinstance(row, InvalidRow)])
+        self._anchor = self._first_taken(page, following.start) if isinstance(following, KeysetStep) else None
         self._count(page, offset)
         if self.step is None and self._asked_end < self.end:
             # The answer says nothing of what the neighbour gave back meanwhile.
             self.extend(self.end)
+
+    def _first_taken(self, page: KeysetPage, start: datetime | None) -> tuple[int, str] | None:
+        """The first session of a page that is after an instant, of those that were taken in."""
+        place = 0 if start is None else bisect_right(page.instants, start)
+        taken = (at for at in range(place, len(page.keys)) if page.keys[at] in self._log)
+        return next(((to_micros(page.instants[at]), page.keys[at]) for at in taken), None)
 
     def new_invalid(self, page: KeysetPage, others: IdLog) -> tuple[InvalidRow, ...]:
         """The rows of the span that do not fit and that were not met before."""
@@ -344,9 +350,3 @@ class Span:
         ]
         position = max(place for place in places if place is not None)
         return None if position == MIN_INSTANT else position
-
-
-def _first_after(page: KeysetPage, start: datetime | None) -> tuple[int, str] | None:
-    """The first session of a page that is after an instant."""
-    place = 0 if start is None else bisect_right(page.instants, start)
-    return (to_micros(page.instants[place]), page.keys[place]) if place < len(page.keys) else None

@@ -212,4 +212,3 @@ def test_a_hook_for_invalid_rows_must_be_a_plain_function(hook: object) -> None:
     with pytest.raises(TypeError, match="on_invalid_row must be a"):
         check_invalid_row_hook(hook)
     check_invalid_row_hook(print)
-    check_invalid_row_hook(None)
