@@ -114,10 +114,10 @@ class Pager(OffsetPager[Session]):
         machine's time when the walk begins. A server with replicas may list its youngest sessions late: end the walk
         as much earlier as a replica may be behind, or let the next run find them (`cursor`, `overlap`).
 
-        The server is not trusted: each page must hold a session of those before it, and the first of all is asked for
-        twice. Where none is, the page is asked for again after 1 s and 2 s, and then the missing sessions by id. If
-        those are deleted the walk goes on; if they exist the list is behind, and the walk raises rather than to lose
-        sessions.
+        The server is not trusted: each page must hold a session of those before it. Where none is, the page is asked
+        for again after 1 s and 2 s, and then the missing sessions by id. If those are deleted the walk goes on; if they
+        exist the list is behind, and the walk raises rather than to lose sessions. A page without the oldest session
+        that it should hold is asked for twice, and so is the first of all.
 
         It rests on one thing: a session's `timestamp` does not change during the walk. One that is moved meanwhile may
         be missed, or come twice. A session without an id is known by its content. Memory: the ids of the sessions
