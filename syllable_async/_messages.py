@@ -77,8 +77,10 @@ class Page(msgspec.Struct, Generic[R, I], frozen=True, kw_only=True):
     """The decoded envelope, as `await pager` gives it."""
     rows: tuple[R, ...]
     """The rows that fit, in the server's order."""
-    instants: tuple[datetime, ...] = ()
-    """When each of `rows` is, UTC, as the wire had it: a user's hook may have made a local time of it."""
+    raw: tuple[Any, ...] = ()
+    """The JSON of each of `rows`, where a user's hook may have made anything of it; else empty."""
+    instants: tuple[datetime | None, ...] = ()
+    """When each of `rows` is by its JSON, UTC, None where that cannot be read; empty where the rows say it."""
     invalid: tuple[I, ...] = ()
     """The rows that did not fit, where `on_invalid_row` was given."""
     invalid_instants: tuple[datetime | None, ...] = ()

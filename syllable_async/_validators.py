@@ -37,6 +37,11 @@ class AsyncIterationOnly(AsyncContextOnly):
         def __await__(self):
             raise TypeError(f"use `async for`: `await` gives nothing of the {type(self).__name__}")
 
+    @staticmethod
+    def _not_the_end() -> RuntimeError:
+        """In place of a `StopAsyncIteration` of a user's function, which would look as if everything had come."""
+        return RuntimeError("a function that was given to the client raised StopAsyncIteration")
+
 
 def non_negative_int(name: str, value: int | None) -> int | None:
     """A whole number from 0 on, or None; a bool is no number here."""

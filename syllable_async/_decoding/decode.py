@@ -101,7 +101,7 @@ def decode(body: bytes, cls: type[T], converter: Converter | None = None) -> T:
 
 
 def decode_page(body: bytes, cls: Any, converter: Converter | None, *, keep_invalid: bool) -> Page[Any, InvalidRow]:
-    """A page of a list, with its rows' instants on the wire.
+    """A page of a list, and what the wire says of its rows: walks go by that, whatever a user's hook makes of them.
 
     Args:
         body: JSON, UTF-8.
@@ -110,7 +110,8 @@ def decode_page(body: bytes, cls: Any, converter: Converter | None, *, keep_inva
         keep_invalid: rows that do not fit are given beside the others; else one of them ends it all.
 
     Raises:
-        ResponseValidationError: the envelope does not fit, or a row where it should.
+        ResponseValidationError: the envelope does not fit, or a row where it should; or a hook gives other than one
+            row for each on the wire.
     """
     reader = _reader(cls, converter)
     result = reader.read(body)
@@ -119,7 +120,20 @@ def decode_page(body: bytes, cls: Any, converter: Converter | None, *, keep_inva
     if isinstance(result, DecodeFailure):
         del body
         raise ResponseValidationError(reader.name, result.path, result.problem)
-    return page_of(result, instants=_instants(reader, result.items, body))
+    if reader.is_native:
+        return page_of(result)
+    return _hooked_page(reader, result, msgspec.json.decode(body))
+
+
+def _hooked_page(reader: _Reader, result: Any, envelope: dict[str, Any], **invalid: Any) -> Page[Any, InvalidRow]:
+    """The page of an envelope that a user's hook had its hands in."""
+    raw = tuple(envelope["items"])
+    rows: Any = getattr(result, "items", None)
+    if type(rows) not in {tuple, list} or len(rows) != len(raw):
+        raise ResponseValidationError(reader.name, "$.items", "a hook gives other than one row for each")
+    counts = _native_reader(ListResponse).reread({**envelope, "items": []})
+    page = page_of(result if isinstance(counts, DecodeFailure) else counts, raw=raw, **invalid)
+    return msgspec.structs.replace(page, response=result, rows=tuple(rows), instants=tuple(map(_instant_of, raw)))
 
 
 def list_response_type(cls: Any, converter: Converter) -> type[ListResponse[Any]]:
@@ -159,18 +173,6 @@ def _envelope(cls: Any) -> type[ListResponse[Any]]:
     return attrs.frozen(type(name, (ListResponse,), namespace), kw_only=True)
 
 
-def _instants(reader: _Reader, rows: tuple[Any, ...], body: bytes) -> tuple[datetime, ...]:
-    """When each row is, UTC. A user's hook may have made a local time of a timestamp: then the wire is asked."""
-    stamps: list[Any]
-    if reader.is_native:
-        stamps = [getattr(row, "timestamp", None) for row in rows]
-    else:
-        stamps = [_instant_of(row) for row in msgspec.json.decode(body)["items"]]
-    if set(map(type, stamps)) - {datetime}:
-        return ()
-    return tuple([stamp if stamp.tzinfo is UTC else stamp.astimezone(UTC) for stamp in stamps])
-
-
 def _instant_of(row: object) -> datetime | None:
     """The timestamp of a row's JSON, None where it cannot be read."""
     stamp = cast("dict[str, Any]", row).get("timestamp") if isinstance(row, dict) else None
@@ -197,13 +199,14 @@ def _read_rows(reader: _Reader, body: bytes, failure: DecodeFailure) -> Page[Any
     read = [(raw, one.reread(raw)) for raw in cast("list[Any]", rows)]
     good = [(raw, row) for raw, row in read if not isinstance(row, DecodeFailure)]
     bad = [(index, raw, row) for index, (raw, row) in enumerate(read) if isinstance(row, DecodeFailure)]
-    instants = [_instant_of(raw) for raw, _ in good]
-    return page_of(
+    page = _hooked_page(
+        reader,
         attrs.evolve(response, items=tuple(row for _, row in good)),
-        instants=tuple(moment for moment in instants if moment is not None) if None not in instants else (),
+        {**cast("dict[str, Any]", envelope), "items": [raw for raw, _ in good]},
         invalid=tuple(InvalidRow(index=n, path=row.path, problem=row.problem, raw=raw) for n, raw, row in bad),
         invalid_instants=tuple(_instant_of(raw) for _, raw, _ in bad),
     )
+    return msgspec.structs.replace(page, raw=()) if reader.is_native else page
 
 
 def _reader(cls: Any, converter: Any) -> _Reader:

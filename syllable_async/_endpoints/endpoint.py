@@ -10,7 +10,8 @@ from typing import Any, Self, TypeVar, cast
 
 from .._decoding import Converter, check_invalid_row_hook, decode, decode_page, to_json
 from .._http import Transport, encode_path_segment
-from .._messages import Page, Request, page_of
+from .._messages import Page, Request
+from .._pagination import Identity
 from .._retry import Retries
 from ..models import InvalidRow
 
@@ -36,10 +37,9 @@ class Endpoint:
     async def _fetch_rows(self, request: Request, cls: Any, tell: InvalidRowHook | None) -> Page[Any, InvalidRow]:
         """A page of a list; with `tell` it lacks the rows that do not fit, and each of them is told once."""
         response = await self._transport.send(request)
-        if tell is None:
-            return page_of(decode(response.body, cls, self._converter))
-        page = decode_page(response.body, cls, self._converter, keep_invalid=True)
-        tell.page(page.invalid)
+        page = decode_page(response.body, cls, self._converter, keep_invalid=tell is not None)
+        if tell is not None:
+            tell.page(page.invalid)
         return page
 
 
@@ -84,12 +84,8 @@ def row_id(row: Any) -> str | int | None:
     return None
 
 
-def row_content(row: Any) -> bytes | str:
-    """What a row without an id is known by: its JSON, or its `repr` where a user's hook made something else of it."""
-    try:
-        return to_json(row)
-    except TypeError:
-        return repr(row)
+ROW_IDENTITY = Identity[Any](row_id, to_json)
+"""Of the rows of any list."""
 
 
 def get_request(template: str, **segments: str) -> Request:

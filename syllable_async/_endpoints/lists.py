@@ -11,11 +11,11 @@ import attrs
 from .._decoding import list_response_type
 from .._http import build_request
 from .._messages import Page
-from .._pagination import FilteredQuery, Identity, OffsetPager, PageQuery
+from .._pagination import FilteredQuery, OffsetPager, PageQuery
 from .._retry import Retries
 from .._validators import non_negative_int
 from ..models import InvalidRow, ListResponse
-from .endpoint import Endpoint, InvalidRowHook, row_content, row_id
+from .endpoint import ROW_IDENTITY, Endpoint, InvalidRowHook
 
 T = TypeVar("T")
 Query = Mapping[str, object] | Iterable[tuple[str, object]] | None
@@ -46,7 +46,7 @@ class Lists(Endpoint):
             return found.with_response(_plain(found.response))
 
         asked = FilteredQuery(non_negative_int("page", page), non_negative_int("limit", limit), filters)
-        return OffsetPager(fetch, asked, Identity(row_id, row_content), self._transport.clock, name=f"of {path}")
+        return OffsetPager(fetch, asked, ROW_IDENTITY, self._transport.clock, name=f"of {path}")
 
 
 def _check_list(path: str, query: Query) -> tuple[tuple[str, str], ...]:

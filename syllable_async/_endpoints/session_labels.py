@@ -8,7 +8,7 @@ from typing import Literal, TypeAlias
 
 from .._decoding import to_dict, to_json
 from .._messages import Page, Request
-from .._pagination import Identity, LabelQuery, ListQuery, OffsetPager
+from .._pagination import LabelQuery, ListQuery, OffsetPager
 from .._retry import Retries
 from ..models import (
     InvalidRow,
@@ -18,7 +18,7 @@ from ..models import (
     SessionLabelCreate,
     SessionLabelProperties,
 )
-from .endpoint import Endpoint, InvalidRowHook, get_request, id_number, row_content, row_id
+from .endpoint import ROW_IDENTITY, Endpoint, InvalidRowHook, get_request, id_number
 
 PropertyName: TypeAlias = Literal[
     "timestamp",
@@ -117,7 +117,7 @@ class SessionLabels(Endpoint):
             request = Request(method="GET", path_template=_LIST, path=_LIST, query=query.to_query_items())
             return labels._fetch_rows(request, ListResponseSessionLabel, tell)
 
-        return OffsetPager(fetch, query, Identity(row_id, row_content), self._transport.clock, name="of labels")
+        return OffsetPager(fetch, query, ROW_IDENTITY, self._transport.clock, name="of labels")
 
     async def get_by_id(self, session_label_id: int | str, *, retries: Retries = None) -> SessionLabel:
         """One label: `GET /api/v1/session_labels/{session_label_id}`. `NotFoundError` where there is none.

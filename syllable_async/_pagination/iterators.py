@@ -15,6 +15,10 @@ T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 
 
+class EndOfWalk(Exception):  # noqa: N818 - no error
+    """A walk has no more to give. No `StopAsyncIteration`: one that a user's function raised would end the walk."""
+
+
 class ResumableIterator(AsyncIterationOnly, Generic[T_co]):
     """What all walks share: one task at a time, `async with`, and an end that stays the end.
 
@@ -48,9 +52,10 @@ class ResumableIterator(AsyncIterationOnly, Generic[T_co]):
         self._reader, cancelling = task, task.cancelling()
         try:
             row = await self._next()
-        except StopAsyncIteration:
+        except EndOfWalk:
             self._ended = True
-            raise
+        except StopAsyncIteration as error:
+            raise self._not_the_end() from error
         except asyncio.CancelledError:
             # As in `asyncio.timeout`: a cancellation that somebody else asked for meanwhile is theirs, and passes.
             if self._step_over is None or task.cancelling() > cancelling + 1:
@@ -132,7 +137,7 @@ class RowIterator(ResumableIterator[T]):
     async def _next(self) -> T:
         while not self._rows:
             if self._left == 0 or not await self._load_page():
-                raise StopAsyncIteration
+                raise EndOfWalk
         return self._pop_row()
 
     def _pop_row(self) -> T:

@@ -21,7 +21,7 @@ from ..errors import (
 )
 from ..models import InvalidRow, Session
 from .cursor import Cursor, CursorSpan, fingerprint, fingerprints
-from .iterators import RowIterator
+from .iterators import EndOfWalk, RowIterator
 from .keyset_page import KeysetPage
 from .keyset_state import SECOND, KeysetContext, floor, instant_before
 from .known_ids import MIN_INSTANT, IdLog
@@ -107,11 +107,9 @@ class PageReader:
         page = KeysetPage.of(await self._fetch_page(query))
         self.requests += 1
         if page.unplaced:
-            self._tell_invalid(page.unplaced)
+            self._tell_invalid(tuple(row for row in page.unplaced if isinstance(row, InvalidRow)))
             if not page.rows:
-                raise PaginationError(
-                    "no row of a page fits its model, nor has a timestamp to go on from", page=self.requests
-                )
+                raise PaginationError("no row of a page has a timestamp to go on from", page=self.requests)
         span.check(page, self.requests)
         self._has_rows = self._has_rows or bool(page.rows)
         return page
@@ -199,7 +197,7 @@ class SnapshotIterator(RowIterator[Session]):
     async def _next(self) -> Session:
         try:
             return await super()._next()
-        except StopAsyncIteration:  # other spans may have a request in flight
+        except EndOfWalk:  # other spans may have a request in flight
             await self._requests.aclose()
             raise
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from bisect import bisect_left
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Self, TypeAlias, cast
 
 import attrs
@@ -30,7 +30,7 @@ class KeysetPage:
     """UTC, as on the wire."""
     total_count: int | None = None
     has_invalid: bool = False
-    unplaced: tuple[InvalidRow, ...] = ()
+    unplaced: tuple[Row, ...] = ()
     """Rows without a timestamp that can be read. Where no row has one, no row has a place, and `rows` is empty."""
 
     @classmethod
@@ -38,13 +38,16 @@ class KeysetPage:
         """The same page."""
         if isinstance(page, ListResponseSession):
             page = page_of(page)
-        rows, keys = list[Row](page.rows), [row.session_id or row_key(row) for row in page.rows]
-        instants = list[datetime | None](page.instants or [row.timestamp for row in page.rows])
+        rows = list[Row](page.rows)
+        keys = [_json_key(raw) for raw in page.raw] or [row.session_id or row_key(row) for row in page.rows]
+        instants = list(map(_utc, rows))
+        if page.instants:  # a user's hook may have made a local time of it, or have read what nobody else can
+            instants = [at or seen for at, seen in zip(page.instants, instants, strict=True)]
         for invalid, instant in zip(page.invalid, page.invalid_instants, strict=True):
             rows.insert(invalid.index, invalid)
             keys.insert(invalid.index, row_key(invalid))
             instants.insert(invalid.index, instant)
-        unplaced = tuple(row for row, at in zip(page.invalid, page.invalid_instants, strict=True) if at is None)
+        unplaced = tuple(row for row, at in zip(rows, instants, strict=True) if at is None) if None in instants else ()
         placed = _placed(instants) if unplaced else cast("list[datetime]", instants)
         if not placed:
             rows, keys = [], []
@@ -71,6 +74,14 @@ class KeysetPage:
         return zip(self.keys, self.instants, self.rows, strict=True)
 
 
+def _utc(row: Any) -> datetime | None:
+    """When a row is, UTC; None where a user's hook made something else of it."""
+    stamp = getattr(row, "timestamp", None)
+    if not isinstance(stamp, datetime) or stamp.tzinfo is None:
+        return None
+    return stamp if stamp.tzinfo is UTC else stamp.astimezone(UTC)
+
+
 def _placed(instants: list[datetime | None]) -> list[datetime]:
     """Each row without an instant has that of the one before, or of the first that has one; empty where none has."""
     before = next((instant for instant in instants if instant is not None), None)
@@ -85,11 +96,18 @@ def _placed(instants: list[datetime | None]) -> list[datetime]:
 def row_key(row: Row) -> str:
     """What a session is known by: its id, or a hash of all its fields where it has none."""
     if isinstance(row, InvalidRow):
-        raw: Any = row.raw
-        found = cast("dict[str, Any]", raw).get("session_id") if isinstance(raw, dict) else None
-        is_id = isinstance(found, str | int) and not isinstance(found, bool)
-        return (str(found) if is_id else "") or _digest(raw)
+        return _json_key(row.raw)
     return row.session_id or _digest(attrs.astuple(row))
+
+
+def _json_key(raw: Any) -> str:
+    return id_of_json(raw) or _digest(raw)
+
+
+def id_of_json(raw: Any) -> str | None:
+    """The id in a session's JSON, None where there is none."""
+    found = cast("dict[str, Any]", raw).get("session_id") if isinstance(raw, dict) else None
+    return str(found) or None if isinstance(found, str | int) and not isinstance(found, bool) else None
 
 
 def _digest(content: Any) -> str:

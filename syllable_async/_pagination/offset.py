@@ -10,7 +10,7 @@ import attrs
 
 from .._messages import Page
 from .._timing import Clock
-from .iterators import ResumableIterator, RowIterator, cancel_threadsafe, consume_exception
+from .iterators import EndOfWalk, ResumableIterator, RowIterator, cancel_threadsafe, consume_exception
 from .offset_state import OffsetState
 
 T = TypeVar("T")
@@ -156,7 +156,7 @@ class PageIterator(ResumableIterator[Response_co]):
     async def _next(self) -> Response_co:
         page, rows = await self._walk.next_rows()
         if page is None:
-            raise StopAsyncIteration
+            raise EndOfWalk
         response = page.response
         return cast("Response_co", response if rows is response.items else attrs.evolve(response, items=rows))
 

@@ -40,12 +40,15 @@ class Identity(Generic[T]):
     """A row's id; None where it has none, and is known by its content."""
     content: Callable[[Any], Hashable] = _content
     """Equal for rows that are equal; asked of rows without an id, and of the JSON of invalid ones."""
+    id_of_json: Callable[[Any], Hashable | None] | None = None
+    """`id_of` for a row's JSON, which stands where a user's hook may have made anything of the row. None: the same."""
 
     def keys(self, page: Page[T, Any]) -> list[Hashable]:
         """A key for each row that the server sent, in its order; a tuple for one that is known by its content."""
-        keys = list(map(self.id_of, page.rows))
+        rows: tuple[Any, ...] = page.raw or page.rows
+        keys = list(map((self.id_of_json or self.id_of) if page.raw else self.id_of, rows))
         if None in keys:
-            keys = [(self.content(row),) if key is None else key for key, row in zip(keys, page.rows, strict=True)]
+            keys = [(self.content(row),) if key is None else key for key, row in zip(keys, rows, strict=True)]
         for invalid in page.invalid:
             content = self.content(invalid.raw)
             keys.insert(invalid.index, content if isinstance(invalid.raw, dict) else (content,))

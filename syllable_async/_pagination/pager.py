@@ -13,12 +13,13 @@ from .._validators import non_negative_int, non_negative_seconds
 from ..models import ListResponseSession, Session
 from .cursor import Cursor
 from .keyset import FollowIterator, SessionExists, SnapshotIterator, TellInvalid
+from .keyset_page import id_of_json
 from .offset import PageIterator
 from .offset_pager import FetchResponse, FetchRows, OffsetPager
 from .offset_state import Identity
 from .query import FetchPage, ListQuery
 
-SESSION_IDENTITY = Identity[Session](attrgetter("session_id"))
+SESSION_IDENTITY = Identity[Session](attrgetter("session_id"), id_of_json=id_of_json)
 MAX_PARALLEL = 100
 MAX_OVERLAP = 366 * 86400.0
 

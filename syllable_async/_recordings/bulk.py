@@ -166,12 +166,18 @@ class DownloadIterator(AsyncIterationOnly):
         if self._closed:
             raise ClientClosedError("the download was closed")
         try:
-            return await self._next()
+            outcome = await self._next()
         except asyncio.CancelledError:
             await self._stop()
             raise
+        except StopAsyncIteration as error:
+            raise self._not_the_end() from error
+        if outcome is None:
+            raise StopAsyncIteration
+        return outcome
 
-    async def _next(self) -> DownloadOutcome:
+    async def _next(self) -> DownloadOutcome | None:
+        """None: nothing is in work and nothing more is to be read."""
         if not self._prepared:
             place = Place.from_arguments(None, self._work.directory, "recording")
             await asyncio.wrap_future(self._threads.submit(place.prepare))
@@ -183,9 +189,8 @@ class DownloadIterator(AsyncIterationOnly):
             if done is not None:
                 del self._running[done]
                 return done.result()
-            # Nothing is in work and nothing more is to be read.
             if not self._running and self._reading is None:
-                raise StopAsyncIteration
+                return None
             await asyncio.wait(self._tasks(), return_when=asyncio.FIRST_COMPLETED)
             self._take_read_session()
 

@@ -279,6 +279,8 @@ class RecordingStream(AsyncIterationOnly):
         except BaseException as error:
             self._tell_end(error)
             await self.aclose()
+            if isinstance(error, StopAsyncIteration):
+                raise self._not_the_end() from error
             raise
         finally:
             self._reader = None

@@ -166,14 +166,33 @@ def page(*rows: Any, **envelope: Any) -> bytes:
 def test_a_page_gives_the_instants_of_the_wire_whatever_a_hook_makes_of_them() -> None:
     converter = make_converter()
     converter.register_structure_hook(datetime, lambda value, _: datetime(2030, 1, 1))
-    body = page({"timestamp": "2026-01-05T10:00:00+02:00"}, {"timestamp": "2026-01-05T10:00"})
-    for owner in (converter, make_converter(), None):
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ResponseDriftWarning)
-            read = decode_page(body, models.ListResponseSession, owner, keep_invalid=False)
-        assert read.instants == (datetime(2026, 1, 5, 8, tzinfo=UTC), datetime(2026, 1, 5, 10, tzinfo=UTC))
-        assert all(moment.tzinfo is UTC for moment in read.instants)
-        assert read.rows == read.response.items
+    body = page({"timestamp": "2026-01-05T10:00:00+02:00"}, {"timestamp": "2026-01-05T10:00:00"})
+    read = decode_page(body, models.ListResponseSession, converter, keep_invalid=False)
+    assert read.instants == (datetime(2026, 1, 5, 8, tzinfo=UTC), datetime(2026, 1, 5, 10, tzinfo=UTC))
+    assert all(moment is not None and moment.tzinfo is UTC for moment in read.instants)
+    assert read.rows == read.response.items
+    for owner in (make_converter(), None):  # without a hook the rows themselves say it
+        read = decode_page(body, models.ListResponseSession, owner, keep_invalid=False)
+        assert (read.instants, read.raw) == ((), ())
+
+
+def test_a_page_gives_what_the_wire_says_of_its_rows_whatever_hooks_make_of_them() -> None:
+    converter = make_converter()
+    converter.register_structure_hook(str | None, lambda value, _: value and "<redacted>")
+    converter.register_structure_hook(int | None, lambda value, _: str(value))
+    body = page({**AT, "session_id": "7"}, {**AT, "session_id": "8"}, total_count=9)
+    read = decode_page(body, models.ListResponseSession, converter, keep_invalid=False)
+    assert [row.session_id for row in read.rows] == ["<redacted>", "<redacted>"]
+    assert [raw["session_id"] for raw in read.raw] == ["7", "8"]
+    assert (read.total_count, read.response.total_count) == (9, "9")
+
+
+@pytest.mark.parametrize("made", [(), {}, None], ids=repr)
+def test_a_hook_that_gives_other_than_one_row_for_each_is_refused(made: object) -> None:
+    converter = make_converter()
+    converter.register_structure_hook(tuple[models.Session, ...], lambda _value, _cls: made)
+    with pytest.raises(ResponseValidationError, match="a hook gives other than one row for each"):
+        decode_page(page(AT), models.ListResponseSession, converter, keep_invalid=False)
 
 
 def test_a_row_that_does_not_fit_costs_no_other_row() -> None:
