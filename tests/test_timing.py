@@ -6,7 +6,7 @@ import asyncio
 import math
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from hypothesis import given
@@ -56,10 +56,27 @@ async def test_what_ends_in_time_is_left_alone_afterwards_too(limit: Kind, secon
 
 
 @both
-async def test_another_error_passes(limit: Kind) -> None:
-    with pytest.raises(KeyError):
+@pytest.mark.parametrize("error", [KeyError, KeyboardInterrupt])
+async def test_another_error_passes(limit: Kind, error: type[BaseException]) -> None:
+    with pytest.raises(error):
         async with limit(1):
-            raise KeyError
+            raise error
+
+
+@pytest.mark.parametrize("seconds", [None, 1])
+async def test_a_block_that_is_ended_twice_is_one_timeout(seconds: float | None) -> None:
+    timer = Timeout(seconds)
+
+    async def work() -> int:
+        with pytest.raises(TimeoutError), timer:
+            await asyncio.Event().wait()
+        return cast("asyncio.Task[Any]", asyncio.current_task()).cancelling()
+
+    task = asyncio.create_task(work())
+    await asyncio.sleep(0)
+    for _ in range(2):
+        timer.expire()
+    assert await task == 0
 
 
 @both

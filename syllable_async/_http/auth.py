@@ -80,10 +80,8 @@ class ApiKey:
         return cls(Secret(check_api_key(key)))
 
     async def current(self) -> Secret:
-        """The key to send now; `ValueError` or `TypeError` where a function gives none, without showing it."""
-        if self._function is None:
-            return self.fixed or NO_KEY
-        given = self._function()
+        """The key that the function gives now; `ValueError` or `TypeError` where it gives none, without showing it."""
+        given = cast("KeyFunction", self._function)()
         key = await given if isawaitable(given) else given
         problem = api_key_error(key)
         if problem is None:

@@ -101,8 +101,7 @@ def without_frames(error: E) -> E:
     trace, place = error.__traceback__, ""
     while trace is not None:
         place, trace = f"{trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}", trace.tb_next
-    if place:
-        error.add_note(f"raised at {place}; the frames are left out, because they hold the API key")
+    error.add_note(f"raised at {place}; the frames are left out, because they hold the API key")
     seen: list[BaseException] = []
     pending: list[BaseException | None] = [error]
     while pending:

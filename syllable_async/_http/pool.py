@@ -9,7 +9,7 @@ import warnings
 from collections import deque
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, cast
 from weakref import WeakSet
 
 import aiohttp
@@ -149,12 +149,9 @@ class Lifetime:
         """The clock's sleep; `ClientClosedError` once the client is closed."""
         timer = Timeout(None)
         try:
-            with timer:
+            with suppress(TimeoutError), timer:
                 self.running.add(timer)
                 await self._clock.sleep(seconds)
-        except TimeoutError:
-            if not timer.expired:
-                raise
         finally:
             self.running.discard(timer)
         if self.closed:
@@ -274,9 +271,9 @@ class ConnectionPool:
         """Call it in the event loop's thread: the garbage collector runs in any. Not where the loop is closed."""
         if threading.get_ident() == self._thread:
             callback()
-        elif self._loop is not None:
+        else:
             with suppress(RuntimeError):
-                self._loop.call_soon_threadsafe(callback)
+                cast("asyncio.AbstractEventLoop", self._loop).call_soon_threadsafe(callback)
 
     def _create_session(self) -> aiohttp.ClientSession:
         connector = make_connector()
@@ -315,12 +312,12 @@ class ConnectionPool:
                 await session.close()
 
     def __del__(self) -> None:
-        if self.owned and getattr(self, "_session", None) is not None:
+        loop: asyncio.AbstractEventLoop | None = getattr(self, "_loop", None)
+        if self.owned and self._session is not None and loop is not None:
             text = "an AsyncSyllableClient was not closed: use `async with` or `aclose()`"
             warnings.warn(text, ResourceWarning, 2)  # which Python does not show by default
-            if self._loop is not None:
-                # The log, where aiohttp complains of a session that the user never made.
-                self._loop.call_exception_handler({"message": text})
+            # The log, where aiohttp complains of a session that the user never made.
+            loop.call_exception_handler({"message": text})
 
 
 def closed_error() -> ClientClosedError:

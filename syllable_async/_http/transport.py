@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
-from typing import TYPE_CHECKING, NoReturn, TypeVar
+from typing import TYPE_CHECKING, NoReturn, TypeVar, cast
 
 import aiohttp
 import attrs
@@ -284,10 +284,10 @@ class Transport:
         self, timer: CatchingTimeout, limit: str, seconds: float | None, request: Request, call: CallState
     ) -> Exception:
         """An exception as a value, without a frame that has seen the key. A cancellation is raised, without frames."""
-        error = timer.error
+        error = cast("Exception | asyncio.CancelledError", timer.error)
         timer.error = None
-        if error is None or isinstance(error, asyncio.CancelledError):
-            raise without_frames(error or asyncio.CancelledError())
+        if isinstance(error, asyncio.CancelledError):
+            raise without_frames(error)
         if timer.expired:
             return self._timeout_error(request, call, limit, seconds)
         if isinstance(error, SyllableError):

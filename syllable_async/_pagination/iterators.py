@@ -44,7 +44,8 @@ class ResumableIterator(AsyncIterationOnly, Generic[T_co]):
 
     async def __anext__(self) -> T_co:
         if self._reader is not None:
-            self._refuse_reader(self._reader)
+            self._check_loop(asyncio.get_running_loop())
+            raise RuntimeError("two tasks share one iterator; give each a walk of its own, or share a queue")
         task = asyncio.current_task()
         if self._closed or self._ended or task is None:
             raise self._after_the_end(task)
@@ -64,19 +65,17 @@ class ResumableIterator(AsyncIterationOnly, Generic[T_co]):
             if self._step_over is None:
                 return row
         finally:
-            self._reader = None
-            if self._step_over is not None:
-                task.uncancel()
-                self._step_over.set_result(None)
+            self._end_step(task)
         raise self._after_the_end(task)
+
+    def _end_step(self, task: asyncio.Task[Any]) -> None:
+        self._reader = None
+        if self._step_over is not None:
+            task.uncancel()
+            self._step_over.set_result(None)
 
     async def _next(self) -> T_co:
         raise NotImplementedError  # pragma: no cover - every kind of walk has its own
-
-    def _refuse_reader(self, reader: asyncio.Task[Any]) -> None:
-        self._check_loop(asyncio.get_running_loop())
-        if not reader.done():
-            raise RuntimeError("two tasks share one iterator; give each a walk of its own, or share a queue")
 
     def _after_the_end(self, task: asyncio.Task[Any] | None) -> StopAsyncIteration | ClientClosedError | RuntimeError:
         """What a step raises that comes after the walk's end, or after its being closed."""

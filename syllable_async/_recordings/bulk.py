@@ -274,16 +274,13 @@ async def _wait_through(tasks: Sequence[asyncio.Task[Any]]) -> asyncio.Cancelled
     return cancelled
 
 
-class _Owned:
+class _Owned(AsyncIterator[Any]):
     """Iterates over what the caller gave: a list, or an async iterable, whose iterator is closed with the download."""
 
     def __init__(self, sessions: SessionSource) -> None:
         # A pager is asked first what it is: its `__iter__` only says that `async for` was meant.
         self._iterator: Any = aiter(sessions) if isinstance(sessions, AsyncIterable) else None
         self._plain = None if isinstance(sessions, AsyncIterable) else iter(sessions)
-
-    def __aiter__(self) -> Self:
-        return self
 
     async def __anext__(self) -> Any:
         if self._iterator is not None:

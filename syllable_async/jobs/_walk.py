@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Protocol, Self
@@ -62,15 +62,12 @@ class Filters:
         )
 
 
-class PatientWalk:
+class PatientWalk(AsyncIterator[Session]):
     """A walk of which each step is tried again for as long as the job's patience lasts."""
 
     def __init__(self, walk: Walk, patience: Patience) -> None:
         self._walk = walk
         self._patience = patience
-
-    def __aiter__(self) -> Self:
-        return self
 
     async def __anext__(self) -> Session:
         session = await self.read(1)

@@ -61,6 +61,12 @@ def test_what_has_no_plain_meaning_as_a_time_is_refused(written: Any) -> None:
         session(timestamp=written)
 
 
+@pytest.mark.parametrize("written", ["2026-13-05T23:59:60Z", "9999-12-31T23:59:60Z"])
+def test_a_leap_second_of_no_day_or_after_the_last_year_is_refused(written: str) -> None:
+    with pytest.raises(ResponseValidationError, match="timestamp"):
+        session(timestamp=written)
+
+
 @pytest.mark.parametrize(
     ("field", "written", "value"),
     [
@@ -105,6 +111,12 @@ def test_null_where_the_document_has_a_default_is_the_default() -> None:
     body = b'{"session_id":"1","transcription":[],"actions":[],"transcript_complete":null}'
     with pytest.warns(ResponseDriftWarning, match="transcript_complete"):
         assert decode(body, models.SessionTranscriptionResponse).transcript_complete is False
+
+
+def test_each_value_of_a_mapping_is_repaired_under_one_path() -> None:
+    repaired, drifts = repair({"a": "1", "b": 2.0, "c": 3}, dict[str, int], lambda _: False)
+    assert repaired == {"a": 1, "b": 2, "c": 3}
+    assert {drift.path for drift in drifts} == {"$.*"}
 
 
 def test_drift_is_warned_of_once_per_type_and_path_without_the_value() -> None:
@@ -209,6 +221,7 @@ def test_a_row_that_does_not_fit_costs_no_other_row() -> None:
     assert (second.index, second.path, second.raw) == (3, "$", 5)
     assert read.invalid_instants == (datetime(2026, 1, 5, 11, tzinfo=UTC), None)
     assert SECRET not in repr(first)
+    assert repr(read) == "<Page of 4 rows>"
     assert "raw=<hidden>" in repr(first)
     assert pickle.loads(pickle.dumps(first)) == first
 

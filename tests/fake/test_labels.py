@@ -12,7 +12,7 @@ import pytest
 from fastapi import FastAPI
 from pydantic import BaseModel
 
-from syllable_async.testing import FakeSyllable
+from syllable_async.testing import FakeSyllable, faults
 from tests.fake.vendor_document import DEBUG, LABELS
 
 JSON = "application/json"
@@ -93,6 +93,17 @@ def test_a_label_that_is_made_is_the_sessions_newest(server: FakeSyllable, clien
     assert len(codes(client, search_fields="session_id", search_field_values="7")) == 3
     assert json.loads(server.requests[0].body) == GOOD
     assert "example.com" not in repr(server.requests[0])
+
+
+def test_a_fault_of_the_query_changes_the_list(server: FakeSyllable, client: httpx.Client) -> None:
+    server.faults.add("session_labels.list", faults.clamp_limit(2))
+    assert codes(client) == ["8GOOD", "7BAD"]
+    assert codes(client) == ["8GOOD", "7BAD", "7GOOD"]
+
+
+def test_a_session_label_id_that_is_given_stays(server: FakeSyllable) -> None:
+    session_id = server.add_session(labels=LABELLED, session_label_id="5")
+    assert server.session(session_id)["session_label_id"] == "5"
 
 
 def test_a_seeded_sessions_label_can_be_found(client: httpx.Client) -> None:

@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
+import pickle
+
 import pytest
 
-from syllable_async import AsyncSyllableClient, AuthenticationError
+from syllable_async import (
+    AsyncSyllableClient,
+    AuthenticationError,
+    ClientClosedError,
+    RetryPolicy,
+    SyllableTimeoutError,
+)
+from syllable_async._http.auth import ApiKey, Secret
 from syllable_async.testing import FakeSyllable
 
 Client = AsyncSyllableClient
@@ -45,4 +55,47 @@ async def test_an_invalid_key_of_a_callable_raises_before_a_request_is_sent(serv
     async with Client(lambda: "bad key", base_url=server.url) as client:
         with pytest.raises(ValueError, match="printable ASCII"):
             await client.sessions.list()
+    assert len(server.requests) == 0
+
+
+@pytest.mark.parametrize("holder", [Secret("key"), ApiKey.from_argument("key"), ApiKey.from_argument(lambda: "key")])
+def test_a_key_is_not_pickled(holder: object) -> None:
+    with pytest.raises(TypeError, match="an API key cannot be pickled"):
+        pickle.dumps(holder)
+
+
+async def test_a_timeout_that_the_function_raises_is_its_own(server: FakeSyllable) -> None:
+    own = TimeoutError("the vault does not answer")
+
+    def key() -> str:
+        raise own
+
+    async with Client(key, base_url=server.url) as client:
+        with pytest.raises(TimeoutError) as caught:
+            await client.sessions.list()
+    assert caught.value is own
+    assert len(server.requests) == 0
+
+
+async def test_a_function_that_takes_too_long_is_a_timeout_and_nothing_is_sent(server: FakeSyllable) -> None:
+    async def key() -> str:
+        await asyncio.Event().wait()
+        return server.api_key
+
+    once = RetryPolicy(max_attempts=1)
+    async with Client(key, base_url=server.url, timeout=0.01, retries=once) as client:
+        with pytest.raises(SyllableTimeoutError, match="waiting for the api_key function") as caught:
+            await client.sessions.list()
+    assert not caught.value.outcome_unknown
+    assert len(server.requests) == 0
+
+
+async def test_a_function_may_close_the_client_that_asks_it(server: FakeSyllable) -> None:
+    async def key() -> str:
+        await client.aclose()
+        return server.api_key
+
+    client = Client(key, base_url=server.url)
+    with pytest.raises(ClientClosedError):
+        await client.sessions.list()
     assert len(server.requests) == 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 
 import pytest
@@ -64,6 +65,14 @@ async def test_the_details_of_a_422(client: Client) -> None:
     assert detail.loc == ("query", "order_by")
     assert "Input should be" in detail.msg
     assert detail.type == "enum"
+
+
+async def test_an_entry_of_a_422_that_fastapi_would_not_write_is_left_out(client: Client, server: FakeSyllable) -> None:
+    entries = [5, {"loc": ["query", "page"], "msg": "no", "type": "int"}, {"loc": 3, "msg": "no", "type": "int"}]
+    server.faults.add("*", faults.status(422, body=json.dumps({"detail": entries}).encode()))
+    with pytest.raises(HTTPValidationError) as caught:
+        await client.sessions.list()
+    assert [detail.loc for detail in caught.value.detail] == [("query", "page")]
 
 
 DETAILS: list[tuple[bytes, object]] = [

@@ -56,6 +56,11 @@ async def test_a_foreign_host_must_be_allowed_and_never_sees_the_key(
         assert len(foreign.requests) == 2
 
 
+def test_a_base_url_needs_a_host_that_can_be_a_name() -> None:
+    with pytest.raises(ValueError, match="base_url has a host that is not a valid host name"):
+        Client("k", base_url=f"https://{'a' * 64}.example")
+
+
 def test_base_url_and_token_must_be_strings() -> None:
     wrong: Any = 3
     with pytest.raises(TypeError, match="base_url must be a str, not int"):
