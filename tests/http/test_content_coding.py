@@ -125,6 +125,14 @@ async def test_the_status_wins_over_a_body_that_cannot_be_decompressed() -> None
         assert (caught.value.retry_after, caught.value.body) == (7, b"")
 
 
+async def test_a_coding_that_changes_nothing_is_read_as_it_is() -> None:
+    async with (
+        FaultServer([reply(200, b"[1]", {"Content-Encoding": "identity"})]) as server,
+        AsyncSyllableClient("k", base_url=server.url) as client,
+    ):
+        assert (await client.request("GET", "/x")).body == b"[1]"
+
+
 async def test_a_success_in_a_coding_that_nobody_asked_for_is_an_error_and_not_repeated() -> None:
     async with (
         FaultServer([packed(b"\x0b\x02", "br")]) as server,  # type: ignore[list-item]

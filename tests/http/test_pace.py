@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from syllable_async import RateLimitError, RetryPolicy
+from syllable_async import RateLimitError, RetryPolicy, SyllableTimeoutError
 from syllable_async._http import pace
 from syllable_async._http.pace import Gate, Pace, Patience
 from syllable_async._http.transport import Transport
@@ -298,6 +298,21 @@ def test_a_rate_is_kept_by_all_calls_together() -> None:
     assert [round(gap, 6) for gap in gaps] == [0.1] * 29
 
 
+def test_a_call_whose_deadline_passes_in_the_queue_has_a_known_outcome() -> None:
+    """It has begun, so its deadline runs while it waits for its turn to try again."""
+    statuses = iter([503])
+
+    async def work(load: Load) -> None:
+        policy = RetryPolicy(initial=0, maximum=0, deadline=5.0)
+        await asyncio.gather(load.call(policy), *(load.call() for _ in range(20)))
+
+    load = loaded(lambda _: (next(statuses, 200), None), work, rate=1)
+    [error] = load.failures
+    assert isinstance(error, SyllableTimeoutError)
+    assert (error.attempts, error.outcome_unknown) == (1, False)
+    assert len(load.sent) == 21
+
+
 async def test_a_gate_lets_in_by_ticket(fake_time: FakeTime) -> None:
     gate, order = Gate(clock(fake_time)), list[int]()
     gate.refused(fake_time.now, 5.0)
@@ -335,8 +350,8 @@ async def test_who_waits_is_told_when_the_pause_grows_beyond_its_patience() -> N
     long = asyncio.create_task(gate.enter(gate.ticket(), patience(seconds=None)))
     await asyncio.sleep(0)
     gate.refused(loop.time(), 50.0)
-    assert await short == "paused"
     gate.close()
+    assert await short == "paused"
     assert await long == "closed"
 
 
@@ -364,6 +379,16 @@ def test_the_pauses_grow_while_nothing_is_accepted(fake_time: FakeTime) -> None:
     rules.accepted(fake_time.now)
     rules.refused(fake_time.now, None)
     assert rules.paused_until - fake_time.now == 0.5
+
+
+def test_who_did_not_pass_the_gate_makes_the_pause_grow_too(fake_time: FakeTime) -> None:
+    """A call that was redirected to where an earlier one was refused."""
+    rules, pauses = Pace(clock(fake_time)), list[float]()
+    for _ in range(3):
+        rules.refused(fake_time.now, None)
+        pauses.append(rules.paused_until - fake_time.now)
+        fake_time.now = rules.paused_until
+    assert pauses == [0.5, 1, 2]
 
 
 def test_refusals_of_what_was_under_way_are_one_event(fake_time: FakeTime) -> None:

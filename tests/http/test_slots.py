@@ -15,7 +15,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from syllable_async import AsyncSyllableClient, RetryPolicy, SyllableConnectionError, SyllableError
+from syllable_async import (
+    AsyncSyllableClient,
+    RetryPolicy,
+    SyllableConnectionError,
+    SyllableError,
+    SyllableTimeoutError,
+)
 from syllable_async._http.pool import Slots
 from syllable_async.testing import FakeSyllable, faults
 from tests.http.paced_servers import Load, Windows, loaded
@@ -46,6 +52,16 @@ async def test_a_slot_that_is_not_free_in_time_is_not_taken() -> None:
     assert await slots.acquire(0) == "late"
     slots.release()
     assert slots.free == 1
+
+
+async def test_who_was_told_that_streams_hold_the_pool_is_told_nothing_else() -> None:
+    slots = Slots("x", 1)
+    assert slots.try_acquire()
+    waiting = asyncio.create_task(slots.acquire(None))
+    await asyncio.sleep(0)
+    slots.end_waiting("filled")
+    slots.end_waiting("closed")
+    assert await waiting == "filled"
 
 
 class NaiveSlots(Slots):
@@ -156,6 +172,20 @@ async def test_a_call_on_a_pool_that_streams_fill_fails_at_once_and_names_the_po
         assert (await client.sessions.get_by_id(session_id)).session_id == session_id
 
 
+async def test_on_a_borrowed_pool_without_a_limit_nobody_waits(server: FakeSyllable) -> None:
+    session_id = server.add_session(recordings=[b"RIFF" * 300_000])
+    async with (
+        aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session,
+        AsyncSyllableClient(server.api_key, base_url=server.url, session=session, max_connections=1) as client,
+    ):
+        streams = [(await client.sessions.recordings(session_id))[0] for _ in range(3)]
+        for stream in streams:
+            await stream.__aenter__()
+        assert (await client.sessions.get_by_id(session_id)).session_id == session_id
+        for stream in streams:
+            await stream.aclose()
+
+
 async def test_a_call_that_waits_while_a_stream_fills_the_pool_is_told_too(server: FakeSyllable) -> None:
     session_id = server.add_session(recordings=[b"RIFF" * 300_000])
     async with (
@@ -203,6 +233,22 @@ async def test_a_stream_that_another_thread_collects_gives_its_slot_back(server:
         await asyncio.wait_for(opening, 5)
         await second.aclose()
         assert client._transport.pool.streams.free == 1
+
+
+def test_a_call_whose_deadline_passes_while_it_waits_for_a_slot_has_a_known_outcome() -> None:
+    """It has begun, so its deadline runs while another call has the connection that it would try again on."""
+    statuses = iter([503])
+
+    async def work(load: Load) -> None:
+        load.latency = (40.0, 40.0)
+        policy = RetryPolicy(initial=1, maximum=1, deadline=60.0)
+        await asyncio.gather(load.call(policy), load.call())
+
+    load = loaded(lambda _: (next(statuses, 200), None), work, max_connections=1, timeout=None)
+    [error] = load.failures
+    assert isinstance(error, SyllableTimeoutError)
+    assert (error.attempts, error.outcome_unknown) == (1, False)
+    assert len(load.sent) == 2
 
 
 def test_half_a_minute_of_waiting_for_a_slot_is_told_once_and_names_the_setting(
