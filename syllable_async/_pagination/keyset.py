@@ -7,6 +7,7 @@ import logging
 from collections import deque
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
+from typing import cast
 
 import attrs
 
@@ -348,7 +349,7 @@ class FollowIterator(SnapshotIterator):
                 raise
             logger.warning("follow: a poll failed, the next one is in %g s: %s", wait, error)
             wait = max(wait, getattr(error, "retry_after", None) or 0.0)
-        live = self._live if self._spans else self._end_poll()
+        live = self._live if self._spans else self._end_poll(cast("datetime", self._end))
         await self._clock.sleep(wait)
         if live is not None and not self._spans:
             self._begin_poll(live)
@@ -360,17 +361,15 @@ class FollowIterator(SnapshotIterator):
         elif not self._live.alive:
             self._spans = []
 
-    def _end_poll(self) -> Span | None:
-        """Remember how far back was looked; the span of the next poll, None before the first has begun."""
-        if self._end is None:
-            return None
+    def _end_poll(self, end: datetime) -> Span:
+        """Remember how far back was looked; the span of the next poll."""
         if self._live is None:
             rest = self._finished_cursor().spans[0]
-            self._live = Span(rest, self._end)
+            self._live = Span(rest, end)
             self._known = IdLog(rest.known.of())
         if self._is_long:
-            self._long_look_at = self._end
-            self._keep_from = max(self._live.floor or MIN_INSTANT, self._first_kept(self._end))
+            self._long_look_at = end
+            self._keep_from = max(self._live.floor or MIN_INSTANT, self._first_kept(end))
             self._live.forget(self._keep_from)
         self._is_long = False
         return self._live

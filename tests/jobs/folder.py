@@ -31,6 +31,11 @@ def record(folder: Path, day: date) -> Record:
     return Record.from_json(pq.read_metadata(folder / f"sessions-{day}.parquet").metadata[KEY])
 
 
+def row_groups(folder: Path, day: date) -> int:
+    """How many row groups a day's file has."""
+    return pq.read_metadata(folder / f"sessions-{day}.parquet").num_row_groups
+
+
 def listed(server: FakeSyllable, day: date | None = None) -> list[str]:
     """The ids that the fake lists, sorted; with `day` those of that UTC day."""
     found = [name for name in server.listed if day is None or server.session(name)["timestamp"][:10] == str(day)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import json
 import stat
 from collections.abc import AsyncIterator
@@ -14,11 +15,11 @@ import pytest
 import pytest_asyncio
 
 from syllable_async import AsyncSyllableClient, AuthenticationError, HTTPValidationError, RetryPolicy, jobs
-from syllable_async.jobs import ExportReport, JobProgress, TargetError, _export
+from syllable_async.jobs import ExportReport, JobProgress, TargetError, _export, _schema
 from syllable_async.jobs._days import bounds
-from syllable_async.jobs._storage import LocalFolder
+from syllable_async.jobs._storage import LocalFolder, remove_parts
 from syllable_async.testing import FakeSyllable, faults
-from tests.jobs.folder import hidden, ids, listed, record, rows
+from tests.jobs.folder import hidden, ids, listed, record, row_groups, rows
 
 SINCE, UNTIL = date(2026, 1, 5), date(2026, 1, 7)
 SPAN: Any = {"since": SINCE, "until": UNTIL}
@@ -181,6 +182,33 @@ async def test_a_session_that_cannot_be_read_is_listed_and_stops_nothing(
     assert not (tmp_path / "_problems" / "2026-01-05.jsonl").exists()
 
 
+async def test_a_session_without_a_summary_keeps_its_row_and_is_no_problem(tmp_path: Path) -> None:
+    async with FakeSyllable(sessions=30) as server, AsyncSyllableClient(server.api_key, base_url=server.url) as client:
+        server.faults.add("sessions.get_full_summary", faults.status(404))
+        report = await jobs.export(client, **SPAN, to=tmp_path, with_=["summary"])
+        assert report.complete
+        assert ids(tmp_path) == listed(server)
+    assert [row["summary"] for row in rows(tmp_path)].count(None) == 1
+
+
+async def test_a_key_that_is_refused_in_the_middle_is_raised(tmp_path: Path) -> None:
+    async with FakeSyllable(sessions=30) as server, AsyncSyllableClient(server.api_key, base_url=server.url) as client:
+        server.faults.add("sessions.get_full_summary", faults.status(401))
+        with pytest.raises(AuthenticationError):
+            await jobs.export(client, since=MONDAY, until=date(2026, 1, 6), to=tmp_path, with_=["summary"])
+    assert ids(tmp_path) == hidden(tmp_path) == []
+
+
+async def test_a_long_day_is_written_in_several_groups(
+    client: AsyncSyllableClient, server: FakeSyllable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_export, "CHUNK", 50)
+    monkeypatch.setattr(_schema, "GROUP_BYTES", 1)
+    await jobs.export(client, **SPAN, to=tmp_path)
+    assert row_groups(tmp_path, MONDAY) > 1
+    assert ids(tmp_path) == listed(server)
+
+
 async def test_a_row_that_does_not_fit_is_listed_and_the_others_come(
     client: AsyncSyllableClient, server: FakeSyllable, tmp_path: Path
 ) -> None:
@@ -228,8 +256,9 @@ async def test_a_list_that_fails_fails_its_day_alone(
 
 async def test_nobody_is_waited_for_again_where_nobody_answers(tmp_path: Path) -> None:
     async with AsyncSyllableClient("key", base_url="http://127.0.0.1:9", retries=RetryPolicy(max_attempts=1)) as client:
-        report = await jobs.export(client, **SPAN, to=tmp_path, patience=0)
-    assert statuses(report) == ["failed"] * 2
+        report = await jobs.export(client, since=SINCE, until=date(2026, 1, 12), to=tmp_path, patience=0)
+    assert statuses(report) == ["failed"] * 7
+    assert len({day.error for day in report.days}) == 1
 
 
 async def test_a_key_or_filter_that_is_refused_is_raised(
@@ -344,6 +373,22 @@ async def test_parts_of_killed_runs_are_removed_and_those_in_work_are_left(
         await jobs.export(client, **SPAN, to=tmp_path)
         assert not dead.exists()
         assert Path(living.path).name in hidden(tmp_path)
+
+
+def test_a_part_that_is_swept_away_before_it_is_locked_is_made_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lock, swept = fcntl.flock, list[str]()
+
+    def another_is_quicker(file: Any, how: int) -> None:
+        if not swept:
+            swept.extend(hidden(tmp_path))
+            remove_parts(tmp_path)
+        lock(file, how)
+
+    monkeypatch.setattr(fcntl, "flock", another_is_quicker)
+    with LocalFolder(tmp_path).part("sessions-2026-01-05.parquet") as part:
+        assert hidden(tmp_path) == [Path(part.path).name] != swept
 
 
 async def test_another_file_system_gets_objects(client: AsyncSyllableClient, server: FakeSyllable) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
@@ -147,6 +148,45 @@ async def test_a_step_that_fails_while_it_is_closed_fails_and_takes_the_cancella
     await settle()
     await rows.aclose()
     assert await reader == 0
+
+
+async def test_a_step_that_succeeds_while_it_is_closed_gives_no_row() -> None:
+    """Whoever closed the walk was promised that no row comes any more."""
+
+    class Deaf(Source):
+        async def __call__(self, query: ListQuery) -> ListResponseSession:
+            with suppress(asyncio.CancelledError):
+                await asyncio.Event().wait()
+            return await super().__call__(query)
+
+    rows = pager(Deaf(sessions(30))).items()
+
+    async def read() -> int:
+        with pytest.raises(ClientClosedError):
+            await anext(rows)
+        task = asyncio.current_task()
+        assert task is not None
+        return task.cancelling()
+
+    reader = asyncio.ensure_future(read())
+    await settle()
+    await rows.aclose()
+    assert await reader == 0
+
+
+async def test_a_step_outside_a_task_is_refused() -> None:
+    step = pager(Source(sessions(30))).items().__anext__()
+    refused: asyncio.Future[object] = asyncio.get_running_loop().create_future()
+
+    def callback() -> None:
+        try:
+            refused.set_result(step.send(None))
+        except RuntimeError as error:
+            refused.set_exception(error)
+
+    asyncio.get_running_loop().call_soon(callback)
+    with pytest.raises(RuntimeError, match="needs a task of asyncio"):
+        await refused
 
 
 async def test_two_tasks_do_not_share_a_walk() -> None:

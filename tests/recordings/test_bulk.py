@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
@@ -310,6 +311,44 @@ async def test_closed_while_it_reads_or_after_something_failed(tmp_path: Path) -
     await asyncio.sleep(0)
     await asyncio.sleep(0.05)
     assert asyncio.all_tasks() == tasks
+
+
+async def test_what_failed_and_was_not_taken_before_it_was_closed_is_not_complained_of(tmp_path: Path) -> None:
+    problems = list[object]()
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: problems.append(context))
+    archive, taken = Archive(1, 1), asyncio.Event()
+    archive.failures["1"] = ClientClosedError("closed")
+    opened = archive.open_recordings
+
+    async def one_by_one(session_id: str) -> Sequence[RecordingStream]:
+        if session_id == "1":
+            await taken.wait()
+        return await opened(session_id)
+
+    archive.open_recordings = one_by_one  # type: ignore[method-assign]
+    async with archive.download([0, 1], tmp_path) as outcomes:
+        assert (await anext(outcomes)).status == "saved"
+        taken.set()
+        for _ in range(5):
+            await asyncio.sleep(0)
+    del outcomes
+    gc.collect()
+    assert archive.opened == {"0": 1, "1": 1}
+    assert problems == []
+
+
+def test_a_download_that_outlives_its_loop_leaves_whole_files(tmp_path: Path) -> None:
+    archive = Archive(1, 1, 1)
+
+    async def begin() -> DownloadIterator:
+        iterator = archive.download(range(3), tmp_path)
+        await anext(iterator)
+        return iterator
+
+    iterator = asyncio.run(begin())
+    assert iterator._tasks()
+    del iterator
+    assert archive.check(tmp_path) >= 1
 
 
 async def test_cancelled_twice_it_still_waits_for_what_is_in_work(tmp_path: Path) -> None:

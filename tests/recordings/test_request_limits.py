@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any, cast
 
 import pytest
@@ -589,6 +590,23 @@ async def test_what_we_ended_ourselves_is_neither_an_end_nor_a_cut(framing: Fram
         with pytest.raises(ClientClosedError, match="while it was read"):
             await source.read()
         source._stall = StallDetector(None, SYSTEM_CLOCK)
+
+
+async def test_an_answer_that_comes_with_the_closing_is_not_read() -> None:
+    class Deaf(Origin):
+        async def open(self, headers: Mapping[str, str]) -> ScriptedReply:
+            with suppress(asyncio.CancelledError):
+                await asyncio.Event().wait()
+            return self.answer(headers)
+
+    origin = Deaf(Version(DATA))
+    recording = stream(origin)
+    reading = asyncio.ensure_future(anext(aiter(recording)))
+    await asyncio.sleep(0)
+    await recording.aclose()
+    with pytest.raises(ClientClosedError, match="closed while it was read"):
+        await reading
+    assert (origin.open_replies, len(origin.requests)) == (0, 1)
 
 
 async def test_a_cancellation_that_comes_with_the_closing_is_not_swallowed() -> None:
