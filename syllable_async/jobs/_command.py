@@ -294,18 +294,17 @@ class Command:
                 chosen = {"with_": options.with_, "refresh": options.refresh, "fewer": options.fewer}
                 storage = options.storage_options
                 report = await export(client, **common, **chosen, storage_options=storage, progress=progress)
-            elif self.name == "download":
+                return self._end_export(report)
+            if self.name == "download":
                 downloaded = await download(client, **common, progress=progress)
                 self.say(
                     f"download: {downloaded.sessions} sessions: {downloaded.saved} saved, {downloaded.skipped} there"
                     f" already, {downloaded.none} without, {downloaded.pending} pending, {downloaded.failed} failed"
                 )
                 return self._end(downloaded.complete, downloaded.sessions, downloaded.recordings)
-            else:
-                followed = await self._follow(client, common, progress)
-                self.span = f"{followed.since.isoformat(timespec='seconds')}/"
-                return self._end(True, followed.sessions, followed.files)
-        return self._end_export(report)
+            followed = await self._follow(client, common, progress)
+            self.span = f"{followed.since.isoformat(timespec='seconds')}/"
+            return self._end(True, followed.sessions, followed.files)
 
     def _end(self, complete: bool, rows: int, files: int) -> int:
         status = 0 if complete else 1

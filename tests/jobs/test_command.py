@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
+import asyncio
+import fcntl
 import os
 import re
 import signal
 import subprocess
 import sys
+import termios
 import time
-from collections.abc import Iterator
+from array import array
+from collections.abc import Coroutine, Iterator
+from contextlib import suppress
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import Any, Protocol
+from typing import IO, Any, Protocol
 from unittest.mock import Mock
 
 import pytest
 
 from syllable_async.__main__ import main
-from syllable_async.jobs import _export
+from syllable_async.jobs import _command, _export
 from syllable_async.testing import FakeSyllable, faults
 from tests.jobs.folder import hidden, ids, listed
+from tests.time_control import TimelessLoop
 
 KEY, URL = "SYLLABLESDK_API_KEY_HEADER", "SYLLABLE_BASE_URL"
 WEEK = ("--since", "2026-01-05", "--until", "2026-01-12")
@@ -152,6 +158,56 @@ def test_what_failed_is_listed_and_the_status_is_1(run: Run, tmp_path: Path) -> 
     assert errors.endswith("exit 1\n")
 
 
+def test_what_ends_a_run_is_told_and_a_day_that_failed_ends_none(run: Run, tmp_path: Path) -> None:
+    with FakeSyllable(sessions=10) as api:
+        api.faults.add("sessions.list", faults.status(418))
+        status, _, errors = run("export", "--to", str(tmp_path), *WEEK, api=api)
+        assert status == 1
+        assert re.search(r"^export: 2026-01-\d\d: HTTP 418", errors)
+        assert "6 files, exit 1" in errors
+        api.faults.add("sessions.list", faults.status(418))
+        status, _, errors = run("download", "--to", str(tmp_path), *WEEK, api=api)
+    assert status == 1
+    assert re.search(r"download: stopped: HTTP 418 .*; the same command goes on\n", errors)
+
+
+def test_follow_begins_at_a_time_or_with_its_first_run(run: Run, api: FakeSyllable, tmp_path: Path) -> None:
+    since = "2026-01-05T12:00:00+00:00"
+    status, out, errors = run("follow", "--to", str(tmp_path / "a"), "--since", since, "--once", api=api)
+    later = [name for name in listed(api) if api.session(name)["timestamp"] >= "2026-01-05T12"]
+    assert (status, out) == (0, "")
+    assert later
+    assert f"span {since}/, {len(later)} rows, 1 files, exit 0" in errors
+    status, _, errors = run("follow", "--to", str(tmp_path / "b"), "--once", api=api)
+    assert status == 0
+    assert ", 0 rows, 0 files, exit 0" in errors
+    assert "best effort" not in errors
+
+
+def test_in_a_demo_of_follow_a_call_comes_in_each_second() -> None:
+    fake = FakeSyllable(sessions=0)
+
+    async def main() -> None:
+        calls = asyncio.ensure_future(_command._calls_come_in(fake))
+        await asyncio.sleep(3.5)
+        calls.cancel()
+
+    with asyncio.Runner(loop_factory=TimelessLoop) as runner:
+        runner.run(main())
+    assert len(fake.sessions) == 3
+
+
+def test_a_reader_that_is_gone_ends_a_follow_with_a_line(api: FakeSyllable) -> None:
+    with start("follow", "--since", "2026-01-05", "--once", api=api) as running:
+        assert running.stdout is not None
+        running.stdout.close()
+        assert running.stderr is not None
+        errors = running.stderr.read()
+    assert running.returncode == 1
+    assert "follow: stdout was closed by its reader" in errors
+    assert "Traceback" not in errors
+
+
 def test_download_and_follow(run: Run, api: FakeSyllable, tmp_path: Path) -> None:
     status, _, errors = run(
         "download", "--to", str(tmp_path), "--since", "2026-01-05", "--until", "2026-01-06", api=api
@@ -200,6 +256,50 @@ def test_a_thread_that_does_not_end_is_ended_with_the_process(tmp_path: Path) ->
     assert running.returncode == 143
     assert "the same command goes on" in errors
     assert hidden(tmp_path) == []
+
+
+def test_a_reader_that_does_not_read_holds_up_no_signal(tmp_path: Path) -> None:
+    """The pipe is full, and a thread waits for room in it. A second signal changes nothing."""
+
+    def waits(pipe: IO[str]) -> bool:
+        held = array("i", [0])
+        fcntl.ioctl(pipe, termios.FIONREAD, held)
+        return held[0] > 2048
+
+    words = ("follow", "--since", "2026-01-05", "--state", str(tmp_path / "state"))
+    with FakeSyllable(sessions=1_000) as api, start(*words, api=api, pipesize=4096) as running:
+        assert running.stdout is not None
+        while not waits(running.stdout):
+            time.sleep(0.01)
+        running.send_signal(signal.SIGINT)
+        running.terminate()
+        running.wait(timeout=20)
+        assert running.stderr is not None
+        errors = running.stderr.read()
+    assert running.returncode in {130, 143}  # whichever is seen first
+    assert errors.count("the same command goes on") == 1
+
+
+def test_a_signal_in_the_last_moment_counts(capsys: pytest.CaptureFixture[str]) -> None:
+    class Deaf(_command.Command):
+        async def run(self) -> int:
+            os.kill(os.getpid(), signal.SIGTERM)
+            with suppress(asyncio.CancelledError):
+                await asyncio.Event().wait()
+            return 0
+
+    options = _command.make_parser("x").parse_args(["export", "--to", "out", *WEEK])
+    assert asyncio.run(_command._until_signalled(Deaf("x", options))) == 143
+    assert "export: interrupted" in capsys.readouterr().err
+
+
+def test_an_interrupt_before_anything_runs_is_a_status(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(main: Coroutine[Any, Any, int]) -> int:
+        main.close()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(asyncio, "run", interrupted)
+    assert main(("export", "--to", "out", *WEEK)) == 130
 
 
 def test_a_full_disk_is_told_in_a_line(
