@@ -197,6 +197,20 @@ async def test_closed_tells_how_a_connection_ended(end: Fin | Rst, clean: bool) 
         assert connection_end(response) == (None, None)
 
 
+async def test_a_cancelled_wait_for_the_end_of_a_connection_is_not_complained_of() -> None:
+    """aiohttp itself waits for `protocol.closed` where a session is closed, and may be cancelled."""
+    problems = list[object]()
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: problems.append(context))
+    async with FaultServer([HELD]) as server, aiohttp.ClientSession(server.url) as session:
+        response = await session.get("/")
+        closed, _ = connection_end(response)
+        assert closed is not None
+        closed.cancel()
+        await server.release("body")
+        assert await response.read() == b"good"
+    assert problems == []
+
+
 async def test_ssl_object_of_a_connection(server_tls: ssl.SSLContext, client_tls: ssl.SSLContext) -> None:
     """`connection.transport.get_extra_info("ssl_object")`: it knows whether a close_notify came."""
     async with (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import json
 import re
 from collections.abc import Callable
 from typing import Any
@@ -15,7 +16,7 @@ from aiohttp.client_proto import ResponseHandler
 
 from syllable_async import AsyncSyllableClient, RetryPolicy, SyllableConnectionError
 from syllable_async._http import aiohttp_internals
-from tests.fault_server import FaultServer, Fin, Raw, json_reply
+from tests.fault_server import FaultServer, Fin, Raw, json_reply, reply
 
 GOOD = {"timestamp": "2026-01-05T00:00:00Z", "session_id": "mine"}
 LATE = b'{"timestamp": "2026-01-05T00:00:00Z", "session_id": "of another patient"}'
@@ -104,6 +105,11 @@ def without(owner: Any, name: str) -> Callable[[Patch], None]:
     return lambda patch: patch.delattr(owner, name)
 
 
+def rename_release_and_retry_flag(patch: Patch) -> None:
+    rename_release(patch)
+    rename_retry_flag(patch)
+
+
 OWNED: dict[str, tuple[Callable[[Patch], None], str]] = {
     "_release renamed": (rename_release, "BaseConnector._release"),
     "_release bypassed": (bypass_release, "BaseConnector._release"),
@@ -111,6 +117,7 @@ OWNED: dict[str, tuple[Callable[[Patch], None], str]] = {
     "_factory renamed": (rename_factory, "TCPConnector._factory"),
     "ResponseHandler gone": (without_protocol_class, "client_proto.ResponseHandler"),
     "_retry_connection renamed": (rename_retry_flag, "ClientSession._retry_connection"),
+    "both": (rename_release_and_retry_flag, "BaseConnector._release"),
     "_body gone": (without(aiohttp.ClientResponse, "_body"), "ClientResponse._body"),
     "closed gone": (without(ResponseHandler, "closed"), "client_proto.ResponseHandler"),
 }
@@ -140,6 +147,16 @@ async def test_nothing_is_sent_twice_where_the_retry_flag_is_renamed(monkeypatch
         with monkeypatch.context() as patch:
             rename_retry_flag(patch)
             with pytest.warns(RuntimeWarning, match="_retry_connection"), pytest.raises(SyllableConnectionError):
+                await three_reads(server.url)
+    assert len(server.requests) == 1
+
+
+async def test_where_nobody_tells_how_a_connection_ends_its_end_is_not_believed(monkeypatch: Patch) -> None:
+    script = [reply(200, json.dumps(GOOD).encode(), framing="close")]
+    async with FaultServer(script) as server:
+        with monkeypatch.context() as patch:
+            without(ResponseHandler, "closed")(patch)
+            with pytest.warns(RuntimeWarning, match="ResponseHandler"), pytest.raises(SyllableConnectionError):
                 await three_reads(server.url)
     assert len(server.requests) == 1
 
