@@ -50,10 +50,6 @@ class Timeout:
             self._handle = task.get_loop().call_later(self._seconds, self._pass)
         return self
 
-    def left(self) -> float | None:
-        """Seconds until the block is ended; None: no limit. Only inside the block."""
-        return None if self._handle is None else max(0.0, self._handle.when() - self._task.get_loop().time())
-
     @property
     def task(self) -> asyncio.Task[Any]:
         """The task that runs the block."""
@@ -150,6 +146,7 @@ class CatchingTimeout(Timeout):
         return self
 
     def left(self) -> float | None:
+        """Seconds until the block is ended; None: no limit. Only inside the block."""
         return None if self._seconds is None else max(0.0, self.due - self._task.get_loop().time())
 
     def __exit__(

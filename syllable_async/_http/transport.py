@@ -27,7 +27,7 @@ from ..errors import (
 from .auth import API_KEY_HEADER, NO_KEY, ApiKey, Secret
 from .body import ResponseBody
 from .connection_errors import TRANSPORT_EXCEPTIONS, error_for_bug, error_for_exception, without_frames
-from .pace import Gate, Gates, Patience
+from .pace import Gate, Gates, Patience, Turn
 from .pool import FORCED_REQUEST_OPTIONS, ConnectionPool, Grant, Slots, closed_error
 from .requests import build_url
 from .spans import CallSpan
@@ -159,6 +159,9 @@ class Transport:
         if slots is self.pool.streams or not self.pool.is_filled_by_streams:
             left = None if call.deadline_at is None else max(0.0, call.deadline_at - self.clock.monotonic())
             grant = await slots.acquire(left)
+        self._check_grant(grant, slots, request, call)
+
+    def _check_grant(self, grant: Grant, slots: Slots, request: Request, call: CallState) -> None:
         if grant == "closed":
             raise closed_error()
         if grant == "late":
@@ -210,13 +213,16 @@ class Transport:
         tickets.setdefault(gate, gate.ticket())
         for each, ticket in tickets.items():
             turn = await each.enter(ticket, self._patience(call, began))
-            if turn == "closed":
-                raise closed_error()
-            if turn == "paused":
-                raise self._pause_error(each, request, call)
-            if turn == "late":
-                call.may_have_been_sent = False
-                raise self._timeout_error(request, call, "deadline", None)
+            self._check_turn(turn, each, request, call)
+
+    def _check_turn(self, turn: Turn, gate: Gate, request: Request, call: CallState) -> None:
+        if turn == "closed":
+            raise closed_error()
+        if turn == "paused":
+            raise self._pause_error(gate, request, call)
+        if turn == "late":
+            call.may_have_been_sent = False
+            raise self._timeout_error(request, call, "deadline", None)
 
     def _patience(self, call: CallState, began: float) -> Patience:
         policy = self.retrier.effective_policy

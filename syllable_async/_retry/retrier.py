@@ -11,7 +11,7 @@ import attrs
 import msgspec
 
 from .._messages import Request
-from .._timing import Clock, Timeout
+from .._timing import CatchingTimeout, Clock, Timeout
 from ..errors import APIError, RateLimitError, SyllableError, SyllableTimeoutError
 from .policy import RetryPolicy, check_policy, is_safe_to_repeat, should_retry
 from .quota import RetryQuota
@@ -36,7 +36,7 @@ class CallState(msgspec.Struct, eq=False):
     """Whether the last request could leave, so that a failure leaves open whether the server acted upon it."""
     refused_by: str = ""
     """The origin of the last response that was no success; `""`: the API's."""
-    limit: Timeout | None = None
+    limit: CatchingTimeout | None = None
     """What ends the request that is under way."""
 
 

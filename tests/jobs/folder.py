@@ -33,7 +33,8 @@ def record(folder: Path, day: date) -> Record:
 
 def row_groups(folder: Path, day: date) -> int:
     """How many row groups a day's file has."""
-    return pq.read_metadata(folder / f"sessions-{day}.parquet").num_row_groups
+    groups: int = pq.read_metadata(folder / f"sessions-{day}.parquet").num_row_groups
+    return groups
 
 
 def listed(server: FakeSyllable, day: date | None = None) -> list[str]:

@@ -597,6 +597,7 @@ async def test_an_answer_that_comes_with_the_closing_is_not_read() -> None:
         async def open(self, headers: Mapping[str, str]) -> ScriptedReply:
             with suppress(asyncio.CancelledError):
                 await asyncio.Event().wait()
+            await asyncio.sleep(0)  # it goes on as if nobody had asked it to stop
             return self.answer(headers)
 
     origin = Deaf(Version(DATA))
