@@ -108,12 +108,14 @@ async def test_a_young_session_without_recordings_is_pending(
     assert list((tmp_path / "recordings").glob("20*")) == []
 
 
-async def test_a_day_that_has_not_begun_by_the_clock_of_the_api_is_left_out(tmp_path: Path) -> None:
-    async with FakeSyllable(sessions=14, now=lambda: datetime(2026, 1, 5, 23, tzinfo=UTC)) as server:
-        async with AsyncSyllableClient(server.api_key, base_url=server.url) as client:
-            report = await jobs.download(client, **SPAN, to=tmp_path)
-        assert report.sessions == len(listed(server, date(2026, 1, 5)))
-    assert [path.name for path in (tmp_path / "recordings").glob("20*")] == ["2026-01-05"]
+async def test_a_day_that_has_not_begun_by_the_clock_of_the_api_is_left_out(
+    client: AsyncSyllableClient, server: FakeSyllable, tmp_path: Path
+) -> None:
+    behind = faults.status(200, headers={"Date": "Sun, 04 Jan 2026 23:00:00 GMT"}, body=b"{}", times=None)
+    server.faults.add("sessions.list", behind, when=lambda call: ("limit", "1") in call.params)
+    report = await jobs.download(client, **SPAN, to=tmp_path)
+    assert (report.sessions, report.complete) == (0, True)
+    assert saved(tmp_path) == {}
 
 
 async def test_a_full_disk_ends_the_run(
