@@ -132,8 +132,10 @@ def to_utc(name: str, value: datetime) -> datetime:
 
 def check_datetime(name: str, value: datetime | str | None) -> datetime | str | None:
     """An aware datetime in UTC; a str stays as it is, and is sent so."""
-    if value is None or isinstance(value, str):
-        return value
+    if value is None:
+        return None
+    if isinstance(value, str):
+        return check_text(name, value)
     if isinstance(value, datetime):
         return to_utc(name, value)
     raise TypeError(f"{name} must be a datetime or an ISO 8601 str, not {type(value).__name__}")
@@ -146,13 +148,18 @@ def format_datetime(value: datetime | str) -> str:
     return (to_utc("a datetime", value) if value.tzinfo is not None else value).isoformat()
 
 
-def check_string(name: str, value: str | None) -> str | None:
-    """A str, or None."""
-    if value is None:
-        return None
+def check_text(name: str, value: object) -> str:
+    """Refuse what is no text, or text that UTF-8 cannot carry; the value is not shown."""
     if not isinstance(value, str):
         raise TypeError(f"{name} must be a str, not {type(value).__name__}")
+    if not value.isascii() and any("\ud800" <= char <= "\udfff" for char in value):
+        raise ValueError(f"{name} must not hold lone surrogates")
     return str(value)  # an enum's member becomes the plain string that goes over the wire
+
+
+def check_string(name: str, value: str | None) -> str | None:
+    """A str, or None."""
+    return None if value is None else check_text(name, value)
 
 
 def check_strings(name: str, values: Iterable[str] | None) -> tuple[str, ...] | None:
@@ -163,8 +170,4 @@ def check_strings(name: str, values: Iterable[str] | None) -> tuple[str, ...] | 
         raise TypeError(
             f"{name} must be a list of str, not a single {type(values).__name__}: put it in brackets, [...]"
         )
-    strings = tuple(values)
-    for value in strings:
-        if not isinstance(value, str):
-            raise TypeError(f"{name} must hold str, not {type(value).__name__}")
-    return tuple(map(str, strings)) or None
+    return tuple([check_text(f"each of {name}", value) for value in values]) or None

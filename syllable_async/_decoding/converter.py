@@ -7,6 +7,7 @@ holds both paths equal.
 from __future__ import annotations
 
 import dataclasses
+import re
 import typing
 from collections.abc import Callable
 from datetime import datetime
@@ -243,7 +244,7 @@ def structure_failure(error: BaseException) -> DecodeFailure:
     if isinstance(error, BaseValidationError):
         first = transform_error(error, format_exception=_describe_part)[0]
         problem, _, path = first.rpartition(" @ ")
-        return DecodeFailure(problem, path)
+        return DecodeFailure(problem, re.sub(r"""\[(['"]).*\1\]""", "[...]", path, flags=re.DOTALL))  # keys of dicts
     return decode_failure(error)
 
 

@@ -14,6 +14,9 @@ DECODE_EXCEPTIONS = (msgspec.MsgspecError, ValueError, TypeError, LookupError, A
 """What a reply that does not fit raises, in msgspec or in a hook."""
 
 
+_VALUE = re.compile(r"""\s*(['"]).*\1|(?<=value) -?\d\S*|(?<=unknown field) `.*`(?= - at|$)""", re.DOTALL)
+
+
 class DecodeFailure(NamedTuple):
     """What is wrong with a reply, and where. A value and no exception: a cause or context may quote the reply."""
 
@@ -39,7 +42,7 @@ def decode_failure(error: BaseException) -> DecodeFailure:
 
 
 def describe(error: BaseException) -> str:
-    """What msgspec says, without quoted values; of another error (a user's hook, say) only the class."""
+    """What msgspec says, without the values that it names; of another error (a user's hook, say) only the class."""
     if isinstance(error, msgspec.MsgspecError):
-        return re.sub(r"""\s*(['"]).*\1""", "", str(error), flags=re.DOTALL)
+        return _VALUE.sub("", str(error))
     return type(error).__name__

@@ -13,7 +13,7 @@ import msgspec
 from yarl import URL
 
 from .._messages import Request
-from .._validators import check_datetime, format_datetime
+from .._validators import check_datetime, check_text, format_datetime
 
 _is_plain_segment = re.compile(r"[A-Za-z0-9_-]+", re.ASCII).fullmatch
 
@@ -69,12 +69,13 @@ class Body(NamedTuple):
 
         Raises:
             TypeError: `content` is neither bytes nor str, `content_type` is no str, or JSON has no form for a value.
-            ValueError: both `json` and `content`, a `content_type` without `content`, or one that HTTP does not allow.
+            ValueError: both `json` and `content`, a `content_type` without `content` or that HTTP does not allow, text
+                that UTF-8 cannot carry, or JSON that is nested too deeply.
         """
         if content is None:
             if content_type is not None:
                 raise ValueError("content_type goes with content: leave it out, or give content in place of json")
-            return None if json is None else cls(msgspec.json.encode(json), "application/json")
+            return None if json is None else cls(_encode_json(json), "application/json")
         if json is not None:
             raise ValueError("give json or content, not both: a request has one body")
         if not isinstance(content, bytes | bytearray | memoryview | str):
@@ -85,7 +86,17 @@ class Body(NamedTuple):
         media_type = default if content_type is None else content_type
         if not _MEDIA_TYPE.fullmatch(media_type):
             raise ValueError("content_type must be a media type, for example 'text/csv' (RFC 9110 §8.3.1)")
-        return cls(content.encode() if isinstance(content, str) else bytes(content), media_type)
+        return cls(check_text("content", content).encode() if isinstance(content, str) else bytes(content), media_type)
+
+
+def _encode_json(value: Any) -> bytes:
+    try:
+        return msgspec.json.encode(value)
+    except UnicodeEncodeError:
+        problem = "must not hold lone surrogates"
+    except RecursionError:
+        problem = "is nested too deeply"
+    raise ValueError(f"json {problem}")  # out here, because a context would hold the value
 
 
 def build_request(
@@ -128,7 +139,7 @@ def _encode_query(query: Query) -> Iterator[tuple[str, str]]:
         many = cast("Iterable[object]", value) if isinstance(value, list | tuple | set | frozenset) else (value,)
         for one in many:
             if one is not None:
-                yield name, _encode_query_value(one)
+                yield check_text("a name in a query", name), _encode_query_value(one)
 
 
 def _encode_query_value(value: object) -> str:
@@ -137,7 +148,9 @@ def _encode_query_value(value: object) -> str:
     if isinstance(value, datetime):
         check_datetime("a datetime in a query", value)
         return format_datetime(value)
-    if isinstance(value, str | int | float):
+    if isinstance(value, str):
+        return check_text("a value in a query", value)
+    if isinstance(value, int | float):
         return str(value)
     raise TypeError(f"a query value cannot be a {type(value).__name__}")
 

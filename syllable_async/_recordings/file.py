@@ -11,6 +11,7 @@ import asyncio
 import errno
 import hashlib
 import os
+import re
 import stat
 from collections import deque
 from concurrent.futures import CancelledError, Future
@@ -50,6 +51,8 @@ MAX_SAME_NAME = 8
 """Part files of one name that are looked for; more only where so many tasks save under one name at once."""
 
 _FLAGS = os.O_WRONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
+_NO_FILE_NAME = re.compile("[\0\ud800-\udc7f\udd00-\udfff]")
+"""Surrogates from U+DC80 to U+DCFF stand for bytes of names that are no UTF-8 (PEP 383)."""
 _NO_LOCKS = {errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL}
 _NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EACCES}
 _EXISTS = "the target exists; if_exists='replace' or 'skip' permits it"
@@ -99,7 +102,7 @@ class Place:
         """Read `path` and `directory` as `RecordingStream.save` takes them.
 
         Raises:
-            ValueError: both or neither are given, or one holds NUL.
+            ValueError: both or neither are given, or one holds what no file system takes.
             TypeError: one is no path.
         """
         if (path is None) == (directory is None):
@@ -107,8 +110,8 @@ class Place:
         given = os.fspath(cast("str", path if directory is None else directory))
         if not isinstance(given, str):
             raise TypeError("path and directory must be a str or a pathlib.Path")
-        if not given or "\0" in given:
-            raise ValueError("path and directory must not be empty or hold a NUL character")
+        if not given or _NO_FILE_NAME.search(given):
+            raise ValueError("path and directory must not be empty, or hold a NUL character or a lone surrogate")
         means_directory = given.endswith((os.sep, os.altsep or os.sep)) or os.path.isdir(given)  # noqa: PTH112
         if directory is not None or means_directory:
             return cls(Path(given), stem, is_whole_name=False)

@@ -4,10 +4,12 @@
 from __future__ import annotations
 
 import dataclasses
+import enum
 import json
+import traceback
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any, Optional, TypedDict
+from typing import Any, Literal, Optional, TypedDict
 
 import attrs
 import msgspec
@@ -16,7 +18,7 @@ from cattrs.preconf.msgspec import make_converter as plain_converter
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from syllable_async import AsyncSyllableClient, Session, decode, make_converter
+from syllable_async import AsyncSyllableClient, ResponseValidationError, Session, decode, make_converter
 
 AT = "2026-01-05T00:00:00Z"
 
@@ -170,3 +172,69 @@ def test_a_client_owns_a_converter_and_shows_it() -> None:
     assert AsyncSyllableClient("key", converter=mine).converter is mine
     with pytest.raises(TypeError, match="make_converter"):
         AsyncSyllableClient("key", converter=plain_converter())
+
+
+class Grade(enum.IntEnum):
+    GOOD = 1
+
+
+@attrs.frozen
+class Graded:
+    grade: Grade
+
+
+@attrs.frozen
+class Chosen:
+    choice: Literal[1, 2]
+
+
+class Strict(msgspec.Struct, forbid_unknown_fields=True):
+    count: int = 0
+
+
+class First(msgspec.Struct, tag=1):
+    pass
+
+
+class Second(msgspec.Struct, tag=2):
+    pass
+
+
+@attrs.frozen
+class Counted:
+    by_number: dict[str, int]
+
+
+def as_number(value: Any, _: Any) -> int:
+    return int(value)
+
+
+def refused(cls: Any, body: bytes, converter: Any) -> str:
+    """The path of a response that does not fit; nothing of the error names a value."""
+    with pytest.raises(ResponseValidationError) as caught:
+        decode(body, cls, converter)
+    shown = "".join(traceback.format_exception(caught.value)) + repr(caught.value) + caught.value.path
+    assert "5550100" not in shown
+    assert caught.value.problem
+    return caught.value.path
+
+
+@pytest.mark.parametrize(
+    ("cls", "body", "path"),
+    [
+        (Graded, b'{"grade":15550100}', "$.grade"),
+        (Chosen, b'{"choice":15550100}', "$.choice"),
+        (Strict, b'{"15550100":1}', "$"),
+        (First | Second, b'{"type":15550100}', "$.type"),
+        (Counted, b'{"by_number":{"15550100":"x"}}', "$.by_number[...]"),
+    ],
+    ids=["enum", "literal", "unknown field", "tag", "key of a dict"],
+)
+def test_an_error_names_no_value_of_any_type(cls: Any, body: bytes, path: str) -> None:
+    assert refused(cls, body, make_converter()) == path
+
+
+def test_nor_does_one_of_a_hook_name_the_key_of_a_dict() -> None:
+    converter = make_converter()
+    converter.register_structure_hook(int, lambda value, _: int(value))
+    assert refused(Counted, b'{"by_number":{"15550100":"x"}}', converter) == "$.by_number[...]"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
+from typing import Any
 from urllib.parse import quote, urlencode
 
 import pytest
@@ -73,3 +74,31 @@ def test_a_naive_address_loses_the_base_urls_path_or_an_escape(
     check_url(build_url, base, segment, query)
     with pytest.raises(AssertionError):
         check_url(naive, base, segment, query)
+
+
+def nested(depth: int) -> Any:
+    value: Any = []
+    for _ in range(depth):
+        value = [value]
+    return value
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"query": {"source": "+15550100\ud800"}},
+        {"query": {"+15550100\ud800": "x"}},
+        {"content": "+15550100\ud800"},
+        {"json": {"source": "+15550100\ud800"}},
+        {"json": nested(100_000)},
+    ],
+    ids=["value", "name", "content", "json", "nested"],
+)
+async def test_what_cannot_be_written_is_refused_without_its_value(
+    arguments: dict[str, Any], client: AsyncSyllableClient, server: FakeSyllable
+) -> None:
+    with pytest.raises(ValueError, match=r"must not hold lone surrogates|is nested too deeply") as caught:
+        await client.request("POST", "api", "v1", "agents", **arguments)
+    assert (type(caught.value), caught.value.__context__, caught.value.__cause__) == (ValueError, None, None)
+    assert "5550100" not in repr(caught.value)
+    assert len(server.requests) == 0

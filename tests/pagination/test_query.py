@@ -71,13 +71,13 @@ def test_it_is_a_value() -> None:
         ({"limit": 1.0}, TypeError, "limit must be an int, not float"),
         ({"limit": "5"}, TypeError, "limit must be an int, not str"),
         ({"fields": "timestamp"}, TypeError, "fields must be a list of str, not a single str"),
-        ({"fields": [1]}, TypeError, "fields must hold str, not int"),
+        ({"fields": [1]}, TypeError, "each of fields must be a str, not int"),
         ({"search_fields": "source", "search_field_values": ["x"]}, TypeError, "search_fields must be a list"),
         ({"search_fields": ["source"], "search_field_values": "x"}, TypeError, "search_field_values must be a list"),
         ({"search_fields": ["source"]}, ValueError, "the same length"),
         ({"search_field_values": ["x"]}, ValueError, "the same length"),
         ({"search_fields": ["source"], "search_field_values": ["x", "y"]}, ValueError, "the same length"),
-        ({"search_fields": ["source"], "search_field_values": [None]}, TypeError, "must hold str, not NoneType"),
+        ({"search_fields": ["source"], "search_field_values": [None]}, TypeError, "must be a str, not NoneType"),
         ({"order_by": 1}, TypeError, "order_by must be a str, not int"),
         ({"order_by_direction": True}, TypeError, "order_by_direction must be a str, not bool"),
         ({"start_datetime": datetime(2026, 1, 1)}, ValueError, "start_datetime has no time zone"),
@@ -191,3 +191,23 @@ def test_bounds_are_instants_across_a_change_of_clocks(start: datetime, end: dat
 def test_a_time_that_is_none_is_refused() -> None:
     with pytest.raises(ValueError, match="start_datetime has no time zone"):
         ListQuery.from_arguments(start_datetime=NotATime(2026, 1, 1, tzinfo=UTC))
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"search_fields": ["\ud800"], "search_field_values": ["x"]},
+        {"search_fields": ["source"], "search_field_values": ["+15550100\udfff"]},
+        {"order_by": "\ud800"},
+        {"order_by_direction": "\ud800"},
+        {"fields": ["timestamp", "\udc80"]},
+        {"start_datetime": "2026-01-01\ud800"},
+        {"end_datetime": "\udcff"},
+    ],
+    ids="-".join,
+)
+def test_text_that_utf8_cannot_carry_is_refused_without_its_value(arguments: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="must not hold lone surrogates") as caught:
+        ListQuery.from_arguments(**arguments)
+    assert type(caught.value) is ValueError
+    assert "5550100" not in repr(caught.value)

@@ -170,6 +170,7 @@ PLACES: dict[str, tuple[MakePlace, IfExists, type[Exception] | str]] = {
     "a device": (lambda top: Path("/dev/null"), "replace", FileExistsError),
     "a name too long": (lambda top: top / ("x" * 300), "replace", OSError),
     "a name with NUL": (lambda top: top / "a\0b", "replace", ValueError),
+    "a name with a lone surrogate": (lambda top: top / "a\ud800b", "replace", ValueError),
 }
 
 
