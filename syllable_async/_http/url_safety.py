@@ -18,8 +18,8 @@ _RESERVED_HEADERS = frozenset(
     {"syllable-api-key", "host", "content-length", "transfer-encoding", "connection", "cookie"}
 )
 _PORTS = {"https": 443, "http": 80}
-_BARE_TOKEN = re.compile(r"[A-Za-z0-9._~+=-][A-Za-z0-9._~+/=-]*", re.ASCII)
-"""A recording's token as it stands for itself: the letters of base64 (both kinds) and of JWTs."""
+_ONLY_IN_URLS = re.compile(r"^(//|(data|file|https?):)|://|[ ?]", re.IGNORECASE)
+"""What tells a URL from a recording's token that stands for itself, whatever the token is made of."""
 _AUTHORITY_AND_REST = re.compile(r"(?P<authority>(?:[^/?#]*//[^/?#]*)?)(?P<rest>.*)", re.DOTALL)
 _AUTHORITY = re.compile(r"[^\s\\]*")
 """Where a backslash would be a slash for some and a letter of a user name for others."""
@@ -104,8 +104,8 @@ def query_of_api_recording(text: str, stream: str, path: str) -> tuple[tuple[str
     """The query to ask our own `stream` with where a recording is the API's; None: it lies on a foreign host.
 
     A bare token is the API's, and so is every URL whose path is the stream's and that has a `token`: under the API's
-    public name while we speak to a gateway, by http where a proxy ends TLS, or relative. The host that such a URL names
-    is never called.
+    public name while we speak to a gateway, by http where a proxy ends TLS, with a slash at its end, or relative to the
+    stream, the host or the base URL. The host that such a URL names is never called.
 
     Args:
         text: what the API gave.
@@ -116,12 +116,13 @@ def query_of_api_recording(text: str, stream: str, path: str) -> tuple[tuple[str
         UntrustedRecordingURLError: it carries a user name, its query holds control characters, or it lies on our own
             origin and is not the stream's.
     """
-    if _BARE_TOKEN.fullmatch(text):
+    if text and text.isprintable() and not _ONLY_IN_URLS.search(text):
         return (("token", text),)
     url, own = exact_url(text), URL(stream)
     if url is None or url.scheme not in {"", *_PORTS}:
         return None
-    if url.path not in {path, own.path} or not url.query.get("token"):
+    paths = {given.rstrip("/") for given in (url.path, f"/{url.path}", own.join(url).path)}
+    if paths.isdisjoint({path, own.path}) or not url.query.get("token"):
         if url.absolute and same_origin(url, own):
             raise UntrustedRecordingURLError("the recording's URL on the API's own host is not the stream's")
         return None

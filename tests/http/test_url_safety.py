@@ -129,11 +129,33 @@ STREAM = "/api/v1/sessions/recording/stream"
     ("text", "query"),
     [
         ("eyJh.eyJz_-.c2ln", (("token", "eyJh.eyJz_-.c2ln"),)),
-        ("a+/b==", (("token", "a+/b=="),)),
+        *(
+            (token, (("token", token),))
+            for token in ("a+/b==", "/9j/4AAQSk==", "824:abc:sig", "a@b", "a%2Bb", "{a|b}", "a,b;c", "\u00e9", "a#b")
+        ),
         (f"{STREAM}?token=a%2Bb", (("token", "a+b"),)),
         (f"//api.example{STREAM}?token=a", (("token", "a"),)),
         (f"http://api.example{STREAM}?x=1&token=a", (("x", "1"), ("token", "a"))),
         (f"https://gateway.example/syllable{STREAM}?token=a", (("token", "a"),)),
+        (f"https://gateway.example/syllable{STREAM}/?token=a", (("token", "a"),)),
+        (f"https://api.example{STREAM}/?token=a", (("token", "a"),)),
+        *(
+            (f"{relative}?token=a%2Bb", (("token", "a+b"),))
+            for relative in ("", "stream", "./stream/", STREAM[1:], f"syllable{STREAM}", f"/syllable{STREAM}")
+        ),
+        ("", None),
+        ("a b", None),
+        ("a\n", None),
+        ("\ud800", None),
+        ("//a/b", None),
+        ("https:/a/b", None),
+        ("data:,a", None),
+        ("/?token=a", None),
+        ("/stream?token=a", None),
+        ("other?token=a", None),
+        ("?token=", None),
+        ("https://cdn.example/stream?token=a", None),
+        (f"https://cdn.example/{STREAM}?token=a", None),
         (f"https://cdn.example{STREAM}?sig=a", None),
         (f"https://cdn.example{STREAM}/x?token=a", None),
         (f"ftp://api.example{STREAM}?token=a", None),
