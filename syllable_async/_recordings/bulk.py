@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import inspect
 import os
-from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Sequence
 from datetime import datetime, timedelta
 from types import TracebackType
-from typing import Any, Literal, Self, TypeAlias, cast
+from typing import Any, Literal, Self, TypeAlias, TypeVar, cast
 
 import attrs
 
@@ -22,6 +22,7 @@ from .stream import RecordingStream, check_progress, report_progress
 Status = Literal["saved", "skipped", "none", "pending", "failed"]
 SessionSource: TypeAlias = "Iterable[Session | str | int] | AsyncIterable[Session | str | int]"
 BulkProgress: TypeAlias = Callable[[int, int], object]
+_T = TypeVar("_T")
 
 
 @attrs.frozen(kw_only=True)
@@ -201,9 +202,9 @@ class DownloadIterator(AsyncIterationOnly):
         """Put sessions to work, and read the next one, while there is room."""
         while self._waiting and len(self._running) < self._parallel:
             session = self._waiting.pop(0)
-            self._running[asyncio.ensure_future(self._work.run(session))] = session
+            self._running[_begin(self._work.run(session))] = session
         if len(self._running) < self._parallel and self._reading is None and not self._exhausted:
-            self._reading = asyncio.ensure_future(_read_next(self._sessions))
+            self._reading = _begin(_read_next(self._sessions))
 
     def _take_read_session(self) -> None:
         if self._reading is None or not self._reading.done():
@@ -237,8 +238,6 @@ class DownloadIterator(AsyncIterationOnly):
         """Cancel and await what is in work. Whole files stay, and no others. Can be called twice."""
         self._closed = True
         await self._stop()
-        for task in self._running:
-            task.exception()  # so that nobody complains that it was not asked for
         if isinstance(self._sessions, _Owned):
             await self._sessions.aclose()
 
@@ -257,6 +256,13 @@ class DownloadIterator(AsyncIterationOnly):
 
 
 _END = object()
+
+
+def _begin(work: Coroutine[Any, Any, _T]) -> asyncio.Task[_T]:
+    """A task that may fail unheard: whoever reads is told of the first failure, and need not come for the others."""
+    task = asyncio.ensure_future(work)
+    task.add_done_callback(lambda done: done.cancelled() or done.exception())
+    return task
 
 
 async def _read_next(sessions: AsyncIterator[Any]) -> object:

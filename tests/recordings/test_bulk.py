@@ -412,6 +412,28 @@ async def test_a_closed_client_ends_it(tmp_path: Path) -> None:
             await anext(outcomes)
 
 
+def test_of_many_that_a_closed_client_ends_one_is_raised_and_none_reported(tmp_path: Path) -> None:
+    reports: list[dict[str, Any]] = []
+    archive = Archive(1, 1, 1)
+    archive.failures.update({str(number): ClientClosedError("closed") for number in range(3)})
+
+    async def read() -> DownloadIterator:
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: reports.append(context))
+        iterator = archive.download(range(3), tmp_path)
+        with pytest.raises(ClientClosedError):
+            await anext(iterator)
+        for _ in range(5):
+            await asyncio.sleep(0)
+        return iterator
+
+    iterator = asyncio.run(read())
+    assert archive.opened.total() > 1
+    archive.failures.clear()
+    del iterator
+    gc.collect()
+    assert reports == []
+
+
 WRONG: list[tuple[dict[str, Any], type[Exception]]] = [
     ({"parallel": 0}, ValueError),
     ({"parallel": True}, TypeError),
