@@ -29,6 +29,7 @@ MAX_BYTES = 4 * 2**30
 MAX_POOR_CONNECTIONS = 64
 """Connections that may bring less than `ENOUGH` new bytes each; those that bring more are not counted."""
 ENOUGH = 64 * 1024
+_PAGE = "the server sent a page or a text in place of the recording"
 EXPIRED_STATUSES = frozenset({400, 401, 403, 404, 410, 422})
 """How servers say that a URL is worth nothing any more; storage hosts say 400."""
 
@@ -88,17 +89,24 @@ class ResumableDownload:
 
     async def read(self) -> bytes:
         """The next bytes never delivered before; `b""` when the recording is whole."""
-        while self.verified is None:
-            # At the beginning, after a cut, and after a part that ended as announced: ask for what is missing.
-            if self._response is None:
-                await self._connect()
-            # The body ended, cleanly or not: what was announced and proved decides what that means.
-            elif not (chunk := await self._receive(self._response)):
-                await self._on_end_of_body()
-            # Bytes: those that repeat what was delivered are compared and dropped, and the loop goes on.
-            elif fresh := self._accept_chunk(chunk):
-                return fresh
-        return b""
+        try:
+            while self.verified is None:
+                # At the beginning, after a cut, and after a part that ended as announced: ask for what is missing.
+                if self._response is None:
+                    await self._connect()
+                # The body ended, cleanly or not: what was announced and proved decides what that means.
+                elif not (chunk := await self._receive(self._response)):
+                    await self._on_end_of_body()
+                # Bytes: those that repeat what was delivered are compared and dropped, and the loop goes on.
+                elif fresh := self._accept_chunk(chunk):
+                    return fresh
+            return b""
+        except RecordingChangedError as error:
+            changed = error
+        # A page in place of the rest, such as one to sign in, is no other version of the recording.
+        if is_text(self._headers.get("Content-Type")) and not is_text(self.content_type):
+            raise RecordingError(_PAGE)
+        raise changed
 
     async def release(self) -> None:
         """Close the connection, if there is one."""
@@ -202,9 +210,9 @@ class ResumableDownload:
         # Before the first byte, so that no disk is filled for nothing.
         if span.total is not None and span.total > self._max_bytes:
             raise RecordingError(f"a recording of {span.total} bytes is above the limit of {self._max_bytes}")
+        self._headers = headers
         resume.check_total(self._delivered, span)
         self._span = span
-        self._headers = headers
         self._stall.reset()
         # Nothing is believed of a second response before its bytes were seen to be the same.
         if self.offset:
@@ -294,7 +302,7 @@ class ResumableDownload:
 
     def _refuse_text(self, head: bytes) -> None:
         if is_page(self.content_type, head[:HEAD_SIZE]):
-            raise RecordingError("the server sent a page or a text in place of the recording")
+            raise RecordingError(_PAGE)
 
     def _cut_to_length(self, chunk: bytes) -> bytes:
         """Bytes beyond the announced end are nobody's."""

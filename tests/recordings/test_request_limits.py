@@ -362,6 +362,22 @@ async def test_a_page_in_place_of_audio_is_refused(content_type: str, piece: int
 
 
 @pytest.mark.parametrize("content_type", PAGES)
+@pytest.mark.parametrize("etag", ['"v1"', None])
+@pytest.mark.parametrize("promised", [None, "bytes"])
+async def test_a_page_in_place_of_the_rest_is_a_page_and_no_change(
+    content_type: str, etag: str | None, promised: str | None
+) -> None:
+    for framing in FRAMINGS:
+        for size in (10, 100_000):
+            page = Step(replace=Version(b"<!doctype>" * size, None), content_type=content_type, framing=framing)
+            cut = Step(send=30_000, end="cut", accept_ranges=promised)
+            error = await failure(Origin(Version(DATA * 50, etag), cut, page), RecordingError)
+            assert str(error) == "the server sent a page or a text in place of the recording"
+    whole = Step(content_type=content_type, ranges=False)
+    assert await read(stream(Origin(Version(DATA, None), EARLY_CUT, whole))) == DATA
+
+
+@pytest.mark.parametrize("content_type", PAGES)
 @pytest.mark.parametrize("piece", [1, 5, 1000])
 async def test_audio_by_its_first_bytes_is_none(content_type: str, piece: int) -> None:
     wav = b"RIFF\0\0\0\0WAVE" + DATA
