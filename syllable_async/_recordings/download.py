@@ -269,7 +269,8 @@ class ResumableDownload:
             self._head = chunk
             if len(chunk) < HEAD_SIZE:
                 return b""
-            self._refuse_text(chunk)
+            if is_page(self.content_type, chunk[:HEAD_SIZE]):
+                raise RecordingError(_PAGE)
             self._head = None
         # A second response: what it repeats has to be equal, and then it is believed.
         elif self._prefix_check is not None:
@@ -300,10 +301,6 @@ class ResumableDownload:
             self._prefix_check = None
         return chunk
 
-    def _refuse_text(self, head: bytes) -> None:
-        if is_page(self.content_type, head[:HEAD_SIZE]):
-            raise RecordingError(_PAGE)
-
     def _cut_to_length(self, chunk: bytes) -> bytes:
         """Bytes beyond the announced end are nobody's."""
         # The response itself said where it ends.
@@ -320,7 +317,7 @@ class ResumableDownload:
         verified = resume.completeness(self._delivered, self._span, self._position)
         # It called itself text, and is too short to be audio.
         if verified is not None and self._head is not None:
-            self._refuse_text(self._head)
+            raise RecordingError(_PAGE if self._head else "the server sent an empty text in place of the recording")
         # Only the closing connection says that this is the end, and a range can find out whether it is.
         if verified == "none" and self._ranged and not self._end_unproven and resume.strong_etag(self.etag):
             await self._probe_for_more()

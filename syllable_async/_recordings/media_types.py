@@ -31,7 +31,7 @@ _MAGIC = {
 EXTENSIONS = tuple(sorted({*_EXTENSIONS.values(), ".bin"}))
 """All that a recording's name can end with."""
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0e-\x1a\x1c-\x1f]")
-_TEXT = re.compile(r"text/.*|application/(json|xml|x-ndjson|javascript)|.*\+(json|xml)")
+_TEXT = re.compile(r"\btext/|json|xml|script")
 
 
 def extension_of_type(content_type: str | None) -> str | None:
@@ -63,8 +63,8 @@ def _reads_as_text(head: bytes) -> bool:
 
 
 def is_text(content_type: str | None) -> bool:
-    """Whether a type says text, HTML, JSON or XML: a page or an error in place of a recording."""
-    return _TEXT.fullmatch(_essence(content_type)) is not None
+    """Whether a type says text, HTML, JSON, XML or a script: a page or an error in place of a recording."""
+    return _TEXT.search(_essence(content_type)) is not None
 
 
 def _essence(content_type: str | None) -> str:

@@ -346,18 +346,20 @@ async def test_while_only_minting_fails_the_expired_url_is_not_asked_again() -> 
 
 
 PAGES = ["text/html; charset=utf-8", "TEXT/plain", "application/json", "application/problem+json", "application/xml",
-         "application/xhtml+xml", "text/csv"]  # fmt: skip
+         "application/xhtml+xml", "text/csv", "application/x-javascript", "application/json5", "application/json-seq",
+         "application/json, audio/wav", "audio/wav, text/html"]  # fmt: skip
 
 
 @pytest.mark.parametrize("content_type", PAGES)
 @pytest.mark.parametrize("piece", [1, 1000])
-@pytest.mark.parametrize("body", [b"", b"{}", b"<!doctype html><title>Sign in</title>", "Ü".encode() * 40])
+@pytest.mark.parametrize("body", [b"", b"{}", b"ID3", b"<!doctype html><title>Sign in</title>", "Ü".encode() * 40])
 async def test_a_page_in_place_of_audio_is_refused(content_type: str, piece: int, body: bytes) -> None:
     for framing in FRAMINGS:
         step = Step(framing=framing, content_type=content_type)
         origin = Origin(Version(body, None), step, piece=piece)
         error = await failure(origin, RecordingError)
-        assert str(error) == "the server sent a page or a text in place of the recording"
+        what = "a page or a text" if body else "an empty text"
+        assert str(error) == f"the server sent {what} in place of the recording"
         assert len(origin.requests) == 1
 
 
