@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 from typing import Any, cast
 
@@ -16,6 +17,13 @@ def text(value: Any, place: str) -> str:
     if not isinstance(value, str):
         raise wrong_type(value, place, "a str")
     return value
+
+
+def header(value: Any, place: str) -> str:
+    """A str that can stand in a header."""
+    if not text(value, place).isprintable():
+        raise ValueError(f"{place} must not hold control characters")
+    return str(value)
 
 
 def flag(value: Any, place: str) -> bool:
@@ -76,9 +84,11 @@ def one_of(value: Any, place: str, choices: tuple[str, ...]) -> str:
 
 
 def function(value: Any, place: str) -> None:
-    """Something that can be called."""
+    """Something that can be called, and is not awaited."""
     if not callable(value):
         raise wrong_type(value, place, "a function")
+    if inspect.iscoroutinefunction(value):
+        raise TypeError(f"{place} must be a plain function, not an async one")
 
 
 def _check_bounds(value: float, place: str, least: float | None, most: float | None) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from threading import Lock
@@ -101,6 +102,8 @@ class Fault:
 
     def __and__(self, other: Fault) -> Fault:
         """Both at once, for the same number of requests."""
+        if not isinstance(other, Fault):
+            raise wrong_type(other, "what a fault is joined with", "a fault")
         if self.times != other.times:
             raise ValueError("faults that are joined must have the same times")
         return Fault(
@@ -256,6 +259,7 @@ class FaultQueue:
 
     def __init__(self) -> None:
         self._scripted: list[_Scripted] = []
+        self._raised: list[str] = []
         self._lock = Lock()
 
     def add(self, route: Route, *faults: Fault, when: Callable[[Call], bool] | None = None) -> None:
@@ -275,10 +279,12 @@ class FaultQueue:
 
         Raises:
             TypeError: a fault is not a `Fault`, or `when` is not a function.
-            ValueError: an unknown route.
+            ValueError: an unknown route, or no fault.
         """
         if text(route, "route") not in _ROUTES:
             raise ValueError(f"no route is called {route!r}; there are * and {', '.join(OPERATIONS)}")
+        if not faults:
+            raise ValueError(f"no fault was given for {route}")
         for fault in faults:
             if not isinstance(fault, Fault):
                 raise wrong_type(fault, "a fault", "made by a function of syllable_async.testing.faults")
@@ -299,15 +305,27 @@ class FaultQueue:
                 scripted.taken += 1
         return Turn(standing + queued, self._lock) if due else None
 
+    @contextmanager
+    def watch(self, name: str) -> Generator[None]:
+        """Run a function that a test's author gave to the fake: what it raises is `pending`. Used by the server."""
+        guard = _Guard()
+        with guard:
+            yield
+        if guard.why_not:
+            with self._lock:
+                self._raised.append(f"{name} raised {guard.why_not}")
+
     @property
     def pending(self) -> list[str]:
         """What was scripted and has not been met as often as it should, in words.
 
         A fault that could not be applied was not met: a cut beyond the body's end, an edit that raises, a change that
         changes nothing. The text then says why, and the request went on as if there were no fault.
+        So it does where the fake's own `sleep` or `on_answer` raises.
         """
         with self._lock:
-            return [str(scripted) for scripted in self._scripted if scripted.met < (scripted.fault.times or 1)]
+            unmet = [str(scripted) for scripted in self._scripted if scripted.met < (scripted.fault.times or 1)]
+            return unmet + self._raised
 
     def assert_all_met(self) -> None:
         """Raise `AssertionError` with the list of faults that were not met."""
@@ -319,3 +337,4 @@ class FaultQueue:
         """Forget all faults, met or not."""
         with self._lock:
             self._scripted.clear()
+            self._raised.clear()

@@ -149,7 +149,8 @@ class FakeSyllable:
         integer(sessions, "sessions", least=0)
         integer(seed, "seed")
         function(clock, "clock")
-        function(sleep, "sleep")
+        if not callable(sleep):
+            raise wrong_type(sleep, "sleep", "a function")
         check_now(now)
         if on_answer is not None:
             function(on_answer, "on_answer")
@@ -246,7 +247,7 @@ class FakeSyllable:
 
         Raises:
             TypeError: an unknown field, or a value of a wrong type; the text names the place.
-            ValueError: a known `session_id`, or a value out of range.
+            ValueError: a `session_id` that is known or that no path can hold, or a value out of range.
         """
         return self._sessions.add(fields)
 
@@ -333,10 +334,15 @@ class FakeSyllable:
                 return write_plain(self._app.respond(call), entry)
             entry.fault = turn.name
             answer = turn.respond(call, self._app.respond)
-            return await write_response(request, answer, turn.delivery, entry, self._sleep)
+            return await write_response(request, answer, turn.delivery, entry, self._wait)
         finally:
             if self._on_answer is not None:
-                self._on_answer(entry)
+                with self.faults.watch("on_answer"):
+                    self._on_answer(entry)
+
+    async def _wait(self, seconds: float) -> None:
+        with self.faults.watch("sleep"):
+            await self._sleep(seconds)
 
 
 def _running(listener: _Listener | None) -> str:

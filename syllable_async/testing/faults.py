@@ -29,7 +29,7 @@ from dataclasses import replace
 from typing import Any, get_args
 
 from ._api import Answer, Call, error, json_answer
-from ._arguments import function, integer, number, one_of, text
+from ._arguments import function, header, integer, number, one_of, wrong_type
 from ._arguments import seconds as check_seconds
 from ._data import Bounds, ListQuery
 from ._fault_queue import Delivery, Fault, FaultQueue, NotApplied, Route
@@ -90,11 +90,16 @@ def status(
         headers: to add.
     """
     integer(code, "code", least=200, most=599)
-    extra = {text(name, "a header's name"): text(value, f"header {name}") for name, value in (headers or {}).items()}
+    if headers is not None and not isinstance(headers, Mapping):
+        raise wrong_type(headers, "headers", "a mapping of names to values")
+    extra = {
+        header(name, "a header's name"): header(value, f"header {name}") for name, value in (headers or {}).items()
+    }
     if retry_after is not None:
         if not isinstance(retry_after, str):
             check_seconds(retry_after, "retry_after", least=None)
-        extra["Retry-After"] = retry_after if isinstance(retry_after, str) else _seconds(retry_after)
+            retry_after = _seconds(retry_after)
+        extra["Retry-After"] = header(retry_after, "retry_after")
     answer = _scripted(code, body).with_headers(extra)
     return Fault(name=f"status {code}", times=times, before=(lambda _call: answer,))
 
@@ -115,7 +120,7 @@ def pass_through(*, times: int = 1) -> Fault:
 def redirect(location: str, code: int = 307, *, times: int | None = 1) -> Fault:
     """Answer with a redirect."""
     integer(code, "code", least=300, most=399)
-    answer = Answer(code, {"Location": text(location, "location")}, b"")
+    answer = Answer(code, {"Location": header(location, "location")}, b"")
     return Fault(name=f"redirect {code}", times=times, before=(lambda _call: answer,))
 
 
@@ -229,7 +234,7 @@ def broken_json(*, times: int | None = 1) -> Fault:
 
 def content_type(value: str, *, times: int | None = 1) -> Fault:
     """Send another `Content-Type`."""
-    text(value, "value")
+    header(value, "value")
     return _response_fault(f"content type {value}", times, lambda answer: answer.with_headers({"Content-Type": value}))
 
 
@@ -237,7 +242,7 @@ def etag(value: str | None, *, times: int | None = 1) -> Fault:
     """Send another ETag, or none. What `If-Range` is compared with stays the real one."""
     name = "no ETag" if value is None else "other ETag"
     if value is not None:
-        text(value, "value")
+        header(value, "value")
     return _response_fault(name, times, lambda answer: answer.with_headers({"ETag": value}))
 
 
@@ -254,7 +259,7 @@ def weaken_etag(*, times: int | None = 1) -> Fault:
 def content_range(value: str | None, *, times: int | None = 1) -> Fault:
     """Send another `Content-Range`, or none; only answers that are partial are changed."""
     if value is not None:
-        text(value, "value")
+        header(value, "value")
     return _response_fault(
         "wrong Content-Range",
         times,

@@ -415,6 +415,23 @@ async def test_what_changes_an_answer_joins_a_scripted_one(server: FakeSyllable,
     server.faults.assert_all_met()
 
 
+async def test_what_the_fakes_own_functions_raise_reaches_the_test() -> None:
+    def broken(_: object) -> Any:
+        raise KeyError("mine")
+
+    async with (
+        FakeSyllable(1, api_key="key", sleep=broken, on_answer=broken) as server,
+        aiohttp.ClientSession(server.url, headers={"Syllable-API-Key": "key"}) as client,
+    ):
+        server.faults.add("sessions.list", faults.delay(1))
+        assert (await page(client))["total_count"] == 1
+        assert server.faults.pending == [f"{name} raised KeyError('mine')" for name in ("sleep", "on_answer")]
+        with pytest.raises(AssertionError, match="sleep raised"):
+            server.faults.assert_all_met()
+        server.faults.clear()
+        server.faults.assert_all_met()
+
+
 @pytest.mark.parametrize(
     ("make", "reason"),
     [
@@ -423,8 +440,13 @@ async def test_what_changes_an_answer_joins_a_scripted_one(server: FakeSyllable,
         (lambda: UNTYPED.status(600), "code must be at most 599"),
         (lambda: UNTYPED.status(429, retry_after=float("nan")), "retry_after must be a number, not NaN"),
         (lambda: UNTYPED.status(429, headers={"X": 5}), "header X must be a str, not int"),
+        (lambda: UNTYPED.status(429, headers={"X": "a\r\nY: b"}), "header X must not hold control characters"),
+        (lambda: UNTYPED.status(429, headers={"X\n": "a"}), "a header's name must not hold control characters"),
+        (lambda: UNTYPED.status(429, headers=[("a", "b")]), "headers must be a mapping of names to values, not list"),
+        (lambda: UNTYPED.status(429, retry_after="1\r\n"), "retry_after must not hold control characters"),
         (lambda: UNTYPED.status(429, body={1, 2}), "Object of type set is not JSON serializable"),
         (lambda: UNTYPED.redirect(5), "location must be a str"),
+        (lambda: UNTYPED.redirect("/\r\n"), "location must not hold control characters"),
         (lambda: UNTYPED.redirect("/", 200), "code must be at least 300"),
         (lambda: UNTYPED.rate_limit(0), "requests must be at least 1"),
         (lambda: UNTYPED.rate_limit(1, per=0), "per must be more than 0"),
@@ -442,7 +464,13 @@ async def test_what_changes_an_answer_joins_a_scripted_one(server: FakeSyllable,
         (lambda: UNTYPED.date_bounds("x"), "bounds must be one of"),
         (lambda: UNTYPED.edit_json(5), "change must be a function, not int"),
         (lambda: UNTYPED.content_type(None), "value must be a str"),
+        (lambda: UNTYPED.edit_json(asyncio.sleep), "change must be a plain function, not an async one"),
+        (lambda: UNTYPED.content_type("a\r\nb"), "value must not hold control characters"),
         (lambda: UNTYPED.etag(5), "value must be a str"),
+        (lambda: UNTYPED.etag('"\r\n"'), "value must not hold control characters"),
+        (lambda: UNTYPED.content_range("x\n"), "value must not hold control characters"),
+        (lambda: UNTYPED.drop() & "x", "what a fault is joined with must be a fault, not str"),
+        (lambda: UNTYPED.FaultQueue().add("*"), "no fault was given"),
         (lambda: UNTYPED.content_range(5), "value must be a str"),
         (lambda: UNTYPED.unsatisfiable(-1), "total must not be negative"),
         (lambda: UNTYPED.expire_tokens(code=200), "code must be at least 400"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 import math
 from collections.abc import AsyncGenerator
@@ -330,6 +331,7 @@ async def test_faults_join_oddities() -> None:
         ({"clock": 5}, "clock must be a function"),
         ({"sleep": 5}, "sleep must be a function"),
         ({"on_answer": 5}, "on_answer must be a function"),
+        ({"on_answer": asyncio.sleep}, "on_answer must be a plain function, not an async one"),
         ({"now": NOON}, "now must be a function"),
         ({"now": lambda: datetime(2026, 1, 1)}, "now must give an aware datetime"),
         ({"token_lifetime": -1}, "token_lifetime must not be negative"),

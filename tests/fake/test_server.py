@@ -133,7 +133,7 @@ def test_a_thread_of_its_own_serves_sync_code_and_changes_from_any_thread() -> N
 
         def change(number: int) -> None:
             for step in range(50):
-                name = f"{number}/{step}"
+                name = f"{number}-{step}"
                 server.add_session(session_id=name)
                 server.update(name, duration=float(step))
                 server.faults.add("*", faults.pass_through())

@@ -231,6 +231,7 @@ def test_text_and_row_are_one() -> None:
         ({"timestamp": None}, TypeError),
         ({"timestamp": "yesterday"}, ValueError),
         ({"complete_after": 0}, ValueError),
+        *(({"session_id": each}, ValueError) for each in ("", ".", "..", "a/b", "a\\b", "a\n", "\ud800")),
     ],
 )
 def test_wrong_fields_are_refused_and_change_nothing(fields: Row, error: type[Exception]) -> None:

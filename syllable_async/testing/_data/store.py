@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from bisect import bisect_left, bisect_right, insort
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
@@ -31,6 +32,7 @@ _TYPES: Final[dict[str, tuple[type, ...]]] = {
     "experiment_variant_is_control": (bool,),
     "timestamp": (str, datetime),
 }
+_NEVER_IN_PATHS = re.compile(r"\.{0,2}|.*[/\\\x00-\x1f\x7f-\x9f\ud800-\udfff].*", re.DOTALL)
 _LONGEST = 4 * 3600.0
 _FIRST_LABEL = 10**9
 """Seeded labels have smaller ids."""
@@ -229,7 +231,7 @@ class Store:
             fields, extras = _checked(values)
             row = {**self._rows.real(index), "timestamp": self._after_newest(), **fields}
             self._number_labels(row, fields, extras)
-            self._refuse_known(row["session_id"], index)
+            self._check_id(row["session_id"], index)
             self._next += 1
             for name, column in self._columns.items():
                 column.append(None if name == "timestamp" else row[name])
@@ -243,7 +245,7 @@ class Store:
             fields, extras = _checked(values)
             row = {**self.row(index), **fields}
             self._number_labels(row, fields, extras)
-            self._refuse_known(row["session_id"], index)
+            self._check_id(row["session_id"], index)
             self._remove(index)
             self._put(index, row, extras)
 
@@ -270,8 +272,12 @@ class Store:
         if "session_label_id" not in fields:
             row["session_label_id"] = str(labels[-1]["id"]) if labels else None
 
-    def _refuse_known(self, session_id: str | None, index: int) -> None:
-        if session_id is not None and self.find(session_id) not in {None, index}:
+    def _check_id(self, session_id: str | None, index: int) -> None:
+        if session_id is None:
+            return
+        if _NEVER_IN_PATHS.fullmatch(session_id):
+            raise ValueError("a path cannot hold this session_id: it is empty, only dots, or has slashes or controls")
+        if self.find(session_id) not in {None, index}:
             raise ValueError("a session of this session_id exists already")
 
     def _after_newest(self) -> str:
