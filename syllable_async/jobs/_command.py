@@ -34,7 +34,7 @@ from ._export import WITH, check_extra, export
 from ._follow import follow
 from ._progress import shown
 from ._reports import ExportReport, FollowReport, JobProgress
-from ._storage import remove_parts
+from ._storage import remove_own
 
 GRACE = 0.7
 """Seconds after a signal in which a job ends by itself; then what still runs is ended with the process."""
@@ -378,10 +378,7 @@ async def _until_signalled(command: Command) -> int:
     def end_with_the_process() -> None:
         """A thread still writes, or an upload runs: neither has put anything in place, and now never will."""
         status = interrupted()
-        target = command.options.to
-        if target is not None and "://" not in target:
-            for folder in (Path(target), Path(target) / "recordings"):
-                remove_parts(folder, os.getpid())
+        remove_own()
         os._exit(status)
 
     def on_signal(number: int) -> None:

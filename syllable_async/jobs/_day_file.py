@@ -14,14 +14,14 @@ import msgspec
 from ._days import bounds
 from ._problems import Problem, list_problems
 from ._schema import read_metadata
-from ._storage import Part, Storage, TargetError
+from ._storage import DATE, Part, Storage, TargetError
 
 KEY = b"syllable_async"
 """Of the record in a file's key-value metadata."""
 VERSION = 1
 TAIL = 2**16
 """Bytes at a file's end that are read first; they hold the footer of all but large files."""
-NAME = re.compile(r"sessions-\d{4}-\d\d-\d\d\.parquet")
+NAME = re.compile(rf"sessions-{DATE}\.parquet")
 FEWER = 0.9
 """A file with less than this share of the rows that stand there is taken for a mistake."""
 Outcome = Literal["written", "superseded", "fewer"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 from collections.abc import Callable, Mapping
 from contextlib import aclosing
 from datetime import UTC, datetime
@@ -19,7 +20,7 @@ from syllable_async import AsyncSyllableClient, Cursor, Session, to_json
 
 from ._patience import Patience, check_job
 from ._reports import FollowReport, JobProgress, Progress
-from ._storage import LocalFolder, TargetError, open_folder
+from ._storage import LocalFolder, TargetError, make_folder, open_folder, remove_abandoned
 from ._threads import ended, in_thread
 from ._walk import Filters, PatientWalk
 
@@ -60,7 +61,8 @@ class State:
     def save(self, path: Path) -> None:
         """Whole and on the disk, or as it was."""
         folder = LocalFolder(path.parent)
-        folder.prepare()
+        make_folder(folder.root)
+        remove_abandoned(folder.root, re.compile(re.escape(path.name)))
         with folder.part(path.name) as part:
             part.file.write(msgspec.json.encode(self))
             folder.put(part, path.name)

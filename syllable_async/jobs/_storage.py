@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import re
 import tempfile
 from collections.abc import Generator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
@@ -32,6 +33,23 @@ class Part:
 
     file: BinaryIO
     path: str
+
+
+PART = re.compile(r"\.(.+)\.[0-9]+-[0-9a-f]{8}\.part")
+"""What a part is called: the name that its file will have, the process, and something of its own."""
+DATE = "[0-9]{4}-[0-9]{2}-[0-9]{2}"
+NAMES = re.compile(
+    rf"sessions-{DATE}\.parquet|_problems-{DATE}\.jsonl"
+    r"|sessions-[0-9]{8}T[0-9]{6}\.[0-9]{6}Z-[0-9a-f]{8}\.ndjson|_state\.json"
+)
+"""The files of all jobs, as their parts are called."""
+_in_work = set[Path]()
+"""The parts that this process writes."""
+
+
+def part_name(name: str) -> str:
+    """A new name for a part: see `PART`."""
+    return f".{name.replace('/', '-')}.{os.getpid()}-{token_hex(4)}.part"
 
 
 def open_storage(to: str | os.PathLike[str], options: Mapping[str, Any] | None = None) -> Storage:
@@ -84,12 +102,21 @@ def make_folder(folder: Path) -> None:
         raise TargetError(f"{folder} is no folder") from None
 
 
-def remove_parts(folder: Path, owner: int | None = None) -> None:
-    """Remove parts that nobody writes to; with `owner`, those of that process, written to or not."""
-    for path in folder.glob(f".*.{owner or '*'}-*.part"):
+def remove_abandoned(folder: Path, names: re.Pattern[str] = NAMES) -> None:
+    """Remove the parts of files with these names that nobody writes to. What other programs left there stays."""
+    for path in folder.glob(".*.part"):
+        found = PART.fullmatch(path.name)
+        if found is None or not names.fullmatch(found[1]) or path.is_symlink() or not path.is_file():
+            continue
         with suppress(OSError), path.open("rb+") as file:
-            if owner is None:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            path.unlink()
+
+
+def remove_own() -> None:
+    """Remove the parts that this process writes: it is about to end."""
+    for path in list(_in_work):
+        with suppress(OSError):
             path.unlink()
 
 
@@ -102,7 +129,7 @@ class LocalFolder:
     def prepare(self) -> None:
         """Make the folder; remove the parts that no process holds locked."""
         make_folder(self.root)
-        remove_parts(self.root)
+        remove_abandoned(self.root)
 
     def names(self) -> list[str]:
         """The names in the folder itself."""
@@ -118,18 +145,20 @@ class LocalFolder:
     def part(self, name: str) -> Generator[Part]:
         """A hidden file in the folder, locked while it is written, so that nobody takes it for left behind."""
         while True:
-            path = self.root / f".{name.replace('/', '-')}.{os.getpid()}-{token_hex(4)}.part"
+            path = self.root / part_name(name)
             fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
             with suppress(OSError):  # some network file systems have no locks
                 fcntl.flock(fd, fcntl.LOCK_EX)
             if path.exists():
                 break
             os.close(fd)  # swept away between its making and its lock
+        _in_work.add(path)
         with os.fdopen(fd, "wb") as file:
             try:
                 yield Part(file, str(path))
             finally:
                 path.unlink(missing_ok=True)
+                _in_work.discard(path)
 
     def put(self, part: Part, name: str) -> None:
         """On the disk first, then in place, then its name on the disk."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import fcntl
+import io
 import json
 import stat
 from collections.abc import AsyncIterator
@@ -17,7 +18,7 @@ import pytest_asyncio
 from syllable_async import AsyncSyllableClient, AuthenticationError, HTTPValidationError, RetryPolicy, jobs
 from syllable_async.jobs import ExportReport, JobProgress, TargetError, _export, _schema
 from syllable_async.jobs._days import bounds
-from syllable_async.jobs._storage import LocalFolder, remove_parts
+from syllable_async.jobs._storage import LocalFolder, remove_abandoned
 from syllable_async.testing import FakeSyllable, faults
 from tests.jobs.folder import hidden, ids, listed, record, row_groups, rows
 
@@ -383,12 +384,24 @@ def test_a_part_that_is_swept_away_before_it_is_locked_is_made_anew(
     def another_is_quicker(file: Any, how: int) -> None:
         if not swept:
             swept.extend(hidden(tmp_path))
-            remove_parts(tmp_path)
+            remove_abandoned(tmp_path)
         lock(file, how)
 
     monkeypatch.setattr(fcntl, "flock", another_is_quicker)
     with LocalFolder(tmp_path).part("sessions-2026-01-05.parquet") as part:
         assert hidden(tmp_path) == [Path(part.path).name] != swept
+
+
+async def test_what_other_programs_left_there_stays(client: AsyncSyllableClient, tmp_path: Path) -> None:
+    (tmp_path / ".backup.2026-01.part").write_bytes(b"theirs")
+    (tmp_path / ".movie.x264-0badcafe.part").write_bytes(b"theirs")
+    (tmp_path / ".report.parquet.999999-0badcafe.part").write_bytes(b"theirs")
+    (tmp_path / ".sessions-2026-01-05.parquet.1-0badcafe.part").symlink_to(tmp_path / ".backup.2026-01.part")
+    (tmp_path / ".sessions-2026-01-05.parquet.2-0badcafe.part").mkdir()
+    before = hidden(tmp_path)
+    await jobs.export(client, **SPAN, to=tmp_path)
+    await jobs.follow(client, to=io.BytesIO(), state=tmp_path / "state.json", once=True)
+    assert hidden(tmp_path) == before
 
 
 async def test_another_file_system_gets_objects(client: AsyncSyllableClient, server: FakeSyllable) -> None:

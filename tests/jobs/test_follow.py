@@ -144,3 +144,10 @@ async def test_the_state_of_something_else_is_refused(
         await jobs.follow(client, to=tmp_path, since=datetime(2026, 1, 5), once=True)
     with pytest.raises(TargetError, match="no folder"):
         await jobs.follow(client, to="s3://bucket/x", once=True)
+
+
+async def test_the_part_of_a_state_is_removed_by_the_next_run(client: AsyncSyllableClient, tmp_path: Path) -> None:
+    dead = tmp_path / ".state (1).json.999999-0badcafe.part"
+    dead.write_bytes(b"half")
+    await jobs.follow(client, to=io.BytesIO(), state=tmp_path / "state (1).json", once=True)
+    assert hidden(tmp_path) == []
