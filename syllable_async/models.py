@@ -55,8 +55,6 @@ from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
 import attrs
 
-from ._validators import check_text
-
 __all__ = [
     "DialogMessage",
     "DialogRole",
@@ -496,7 +494,15 @@ class SessionTimelineResponse:
 def _check_text(_: object, attribute: attrs.Attribute[Any], value: Any) -> None:
     """Refuse what is no text, or text that UTF-8 cannot carry; the value is not shown."""
     if value is not None or attribute.default is attrs.NOTHING:
-        check_text(attribute.name, value)
+        _text(attribute.name, value)
+
+
+def _text(name: str, value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{name} must be a str, not {type(value).__name__}")
+    if any("\ud800" <= char <= "\udfff" for char in value):
+        raise ValueError(f"{name} must not hold lone surrogates")
+    return value
 
 
 def _session_number(value: int | str) -> int:
@@ -515,7 +521,7 @@ def _texts(values: Iterable[str] | None) -> tuple[str, ...] | None:
         return None
     if isinstance(values, str | bytes) or not isinstance(values, Iterable):
         raise TypeError(f"issue_categories must be a list of str, not a {type(values).__name__}")
-    return tuple([check_text("issue_categories", value) for value in values])
+    return tuple([_text("issue_categories", value) for value in values])
 
 
 @attrs.frozen(kw_only=True)

@@ -35,6 +35,7 @@ from ._follow import follow
 from ._progress import shown
 from ._reports import ExportReport, FollowReport, JobProgress
 from ._storage import remove_own
+from ._walk import by_field
 
 GRACE = 0.7
 """Seconds after a signal in which a job ends by itself; then what still runs is ended with the process."""
@@ -114,6 +115,11 @@ def pair(text: str) -> tuple[str, str]:
     return name, value
 
 
+def agent(text: str) -> tuple[str, str]:
+    """The filter that `--agent-name` stands for."""
+    return "agent_name", text
+
+
 def names(text: str) -> list[str]:
     """Names that `--with` knows, separated by commas."""
     found = [name.strip() for name in text.split(",") if name.strip()]
@@ -171,6 +177,7 @@ def _add_flags(command: Parser, name: str) -> None:
             "--with",
             dest="with_",
             type=names,
+            action="extend",
             default=[],
             metavar="NAMES",
             help=f"what to ask for besides: {','.join(WITH)}",
@@ -178,15 +185,10 @@ def _add_flags(command: Parser, name: str) -> None:
         add("--refresh", action="store_true", help="write all of the span again")
         add("--fewer", action="store_true", help="let a file be replaced by one with less than 90 %% of its rows")
         add("--storage-options", type=options_of_json, metavar="JSON", help="for fsspec, such as encryption")
-    add("--agent-name", metavar="NAME", help="only sessions of that agent")
-    add(
-        "--search",
-        type=pair,
-        action="append",
-        default=[],
-        metavar="FIELD=VALUE",
-        help="only sessions with that value; may be given several times",
-    )
+    filters: Any = {"dest": "search", "action": "append", "default": []}
+    add("--agent-name", type=agent, metavar="NAME", help="only sessions of that agent", **filters)
+    several = "only sessions with that value; may be given several times, once a field"
+    add("--search", type=pair, metavar="FIELD=VALUE", help=several, **filters)
     add("--include-test", action="store_true", help="test sessions too")
     add("--rate", type=float, help="requests a second at most")
     patience = "how long to retry what may pass: connection errors, timeouts, 429, 5xx (1h)"
@@ -277,8 +279,7 @@ class Command:
     async def _run_job(self, client: AsyncSyllableClient, span: Mapping[str, Any]) -> int:
         options = self.options
         common: dict[str, Any] = {
-            "search": dict(options.search),
-            "agent_name": options.agent_name,
+            "search": by_field(options.search),
             "include_test": options.include_test,
             "patience": options.patience,
         }

@@ -110,6 +110,7 @@ async def follow(
     check_job(parallel=1, settle=interval, patience=patience)
     if since is not None and (not isinstance(since, datetime) or since.utcoffset() is None):
         raise ValueError("since must be an aware datetime")
+    filters = Filters.from_arguments(search, agent_name, include_test=include_test)
     path = None if state is None else Path(state)
     if isinstance(to, str | os.PathLike):
         folder = open_folder(to)
@@ -117,7 +118,6 @@ async def follow(
         path, write = path or folder.root / STATE, partial(write_file, folder)
     else:
         write = partial(write_stream, to)
-    filters = Filters.from_arguments(search, agent_name, include_test=include_test)
     job = Follow(
         client=client,
         filters=filters,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Protocol, Self
@@ -26,6 +26,20 @@ class Walk(Protocol):
     async def aclose(self) -> None: ...
 
 
+def by_field(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """The filters by their fields.
+
+    Raises:
+        ValueError: a field comes twice, so that one of its filters would be lost.
+    """
+    found = dict[str, str]()
+    for name, value in pairs:
+        if name in found:
+            raise ValueError(f"{name} is filtered twice: give one value")
+        found[name] = value
+    return found
+
+
 @attrs.frozen
 class Filters:
     """Fields and the values that they must have, all of them; sorted."""
@@ -35,15 +49,15 @@ class Filters:
     @classmethod
     def from_arguments(cls, search: Mapping[str, str] | None, agent_name: str | None, *, include_test: bool) -> Self:
         """Refuse what is no text; `include_test` is the filter by which the API adds test sessions to a list."""
-        given = dict(search or {})
+        given = [*dict(search or {}).items()]
         if agent_name is not None:
-            given["agent_name"] = agent_name
+            given.append(("agent_name", agent_name))
         if include_test:
-            given["is_test"] = "true"
-        for name, value in given.items():
+            given.append(("is_test", "true"))
+        for name, value in given:
             if not isinstance(name, str) or not isinstance(value, str):
                 raise TypeError("search must map names of fields to text")
-        return cls(tuple(sorted(given.items())))
+        return cls(tuple(sorted(by_field(given).items())))
 
     def list(
         self,

@@ -24,7 +24,7 @@ import pytest
 from syllable_async.__main__ import main
 from syllable_async.jobs import _command, _export
 from syllable_async.testing import FakeSyllable, faults
-from tests.jobs.folder import hidden, ids, listed
+from tests.jobs.folder import hidden, ids, listed, record
 from tests.time_control import TimelessLoop
 
 KEY, URL = "SYLLABLESDK_API_KEY_HEADER", "SYLLABLE_BASE_URL"
@@ -102,6 +102,10 @@ WRONG: dict[str, tuple[tuple[str, ...], str]] = {
     "settle": (("export", "--to", "out", *WEEK, "--settle", "6x"), "6x is not a duration"),
     "with": (("export", "--to", "out", *WEEK, "--with", "summary,sumary"), "sumary is unknown"),
     "search": (("export", "--to", "out", *WEEK, "--search", "agent_name"), "agent_name is not FIELD=VALUE"),
+    "field twice": (("export", "--to", "out", *WEEK, *("--search", "title=A") * 2), "title is filtered twice"),
+    "agent twice": (("follow", "--agent-name", "A", "--search", "agent_name=B"), "agent_name is filtered twice"),
+    "two agents": (("download", "--to", "out", *WEEK, *("--agent-name", "A") * 2), "agent_name is filtered twice"),
+    "test twice": (("follow", "--search", "is_test=false", "--include-test"), "is_test is filtered twice"),
     "options": (("export", "--to", "out", *WEEK, "--storage-options", "[1"), "it is not a JSON object"),
     "address": (("export", "--to", "nonsense://x", *WEEK), "nonsense://x cannot be used"),
     "no folder": (("export", "--to", __file__, *WEEK), "is no folder"),
@@ -147,6 +151,12 @@ def test_demo_data_do_not_mix_with_real_ones(run: Run, api: FakeSyllable, tmp_pa
     assert status == 2
     assert "is of demo, not of" in errors
     assert ids(tmp_path) == before != []
+
+
+def test_with_may_be_given_several_times(run: Run, api: FakeSyllable, tmp_path: Path) -> None:
+    words = ("export", "--to", str(tmp_path), "--since", "2026-01-05", "--until", "2026-01-06")
+    assert run(*words, "--with", "summary", "--with", "latency,timeline", api=api)[0] == 0
+    assert record(tmp_path, date(2026, 1, 5)).with_ == ("summary", "latency", "timeline")
 
 
 def test_what_failed_is_listed_and_the_status_is_1(run: Run, tmp_path: Path) -> None:
