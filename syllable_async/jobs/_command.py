@@ -110,7 +110,7 @@ def positive(text: str) -> int:
 def pair(text: str) -> tuple[str, str]:
     """`FIELD=VALUE`."""
     name, equals, value = text.partition("=")
-    if not name or not equals:
+    if not equals:
         raise argparse.ArgumentTypeError(f"{text} is not FIELD=VALUE")
     return name, value
 
@@ -126,6 +126,8 @@ def names(text: str) -> list[str]:
     for name in found:
         if name not in WITH:
             raise argparse.ArgumentTypeError(f"{name} is unknown: choose from {', '.join(WITH)}")
+    if not found:
+        raise argparse.ArgumentTypeError(f"it is empty: choose from {', '.join(WITH)}")
     return found
 
 

@@ -48,7 +48,7 @@ class Filters:
 
     @classmethod
     def from_arguments(cls, search: Mapping[str, str] | None, agent_name: str | None, *, include_test: bool) -> Self:
-        """Refuse what is no text; `include_test` is the filter by which the API adds test sessions to a list."""
+        """Refuse what is no text or empty; `include_test` is a filter by which the API adds test sessions to a list."""
         given = [*dict(search or {}).items()]
         if agent_name is not None:
             given.append(("agent_name", agent_name))
@@ -57,6 +57,8 @@ class Filters:
         for name, value in given:
             if not isinstance(name, str) or not isinstance(value, str):
                 raise TypeError("search must map names of fields to text")
+            if not name or not value:
+                raise ValueError(f"the filter {name}= is empty: give a field and its value")
         return cls(tuple(sorted(by_field(given).items())))
 
     def list(

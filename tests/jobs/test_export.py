@@ -329,6 +329,8 @@ async def test_a_target_that_is_no_folder_is_refused(client: AsyncSyllableClient
         ({"settle": -1}, "settle must be a number of seconds"),
         ({"patience": float("nan")}, "patience must be a number of seconds"),
         ({"search": {"agent_name": 3}}, "search must map names of fields to text"),
+        ({"search": {"": "x"}}, "the filter = is empty"),
+        ({"agent_name": ""}, "the filter agent_name= is empty"),
         ({"search": {"agent_name": "A"}, "agent_name": "A"}, "agent_name is filtered twice"),
         ({"search": {"is_test": "false"}, "include_test": True}, "is_test is filtered twice"),
         ({"until": SINCE}, "is not before"),
