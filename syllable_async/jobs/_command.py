@@ -166,7 +166,7 @@ def _add_flags(command: Parser, name: str) -> None:
     add("--to", required=name != "follow", metavar="TARGET", help=target + (", or stdout" if name == "follow" else ""))
     add("--since", type=moment, metavar="DATE", help="a UTC day, or a time with its offset; rounded outward to days")
     if name == "follow":
-        add("--state", type=Path, metavar="FILE", help="where to go on; by default in the folder of --to")
+        add("--state", metavar="FILE", help="where to go on; by default in the folder of --to")
         add("--once", action="store_true", help="end when all sessions that are listed now are written")
         add("--interval", type=seconds, default=30.0, help="between two polls (30s)")
     else:

@@ -20,7 +20,7 @@ from syllable_async import AsyncSyllableClient, Cursor, Session, to_json
 
 from ._patience import Patience, check_job
 from ._reports import FollowReport, JobProgress, Progress
-from ._storage import LocalFolder, TargetError, make_folder, open_folder, remove_abandoned
+from ._storage import LocalFolder, TargetError, local_path, make_folder, open_folder, remove_abandoned
 from ._threads import ended, in_thread
 from ._walk import Filters, PatientWalk
 
@@ -102,7 +102,8 @@ async def follow(
         progress: a plain function, called with a `JobProgress`.
 
     Raises:
-        TargetError: a `ValueError`: the target is no folder, or the state is of another API, filters or beginning.
+        TargetError: a `ValueError`: the target is no folder, or the state is no file of this machine, or one of another
+            API, filters or beginning.
         ValueError, TypeError: a wrong argument.
         SyllableError: the API refuses the key or the filters.
         OSError: nothing can be written there.
@@ -111,7 +112,7 @@ async def follow(
     if since is not None and (not isinstance(since, datetime) or since.utcoffset() is None):
         raise ValueError("since must be an aware datetime")
     filters = Filters.from_arguments(search, agent_name, include_test=include_test)
-    path = None if state is None else Path(state)
+    path = None if state is None else local_path(state, "file")
     if isinstance(to, str | os.PathLike):
         folder = open_folder(to)
         await in_thread(folder.prepare)

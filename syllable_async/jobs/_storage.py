@@ -74,15 +74,20 @@ def open_storage(to: str | os.PathLike[str], options: Mapping[str, Any] | None =
 
 
 def open_folder(to: str | os.PathLike[str]) -> LocalFolder:
-    """The folder of a job whose files cannot be objects.
+    """The folder of a job whose files cannot be objects; see `local_path`."""
+    return LocalFolder(local_path(to, "folder"))
+
+
+def local_path(path: str | os.PathLike[str], kind: str) -> Path:
+    """A path of this machine.
 
     Raises:
         TargetError: it is an address, or empty: a variable of the shell that is not set.
     """
-    target = os.fspath(to)
+    target = os.fspath(path)
     if not target or "://" in target:
-        raise TargetError(f"{target or 'an empty path'} is no folder of this machine")
-    return LocalFolder(Path(target))
+        raise TargetError(f"{target or 'an empty path'} is no {kind} of this machine")
+    return Path(target)
 
 
 def make_folder(folder: Path) -> None:

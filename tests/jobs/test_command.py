@@ -114,6 +114,8 @@ WRONG: dict[str, tuple[tuple[str, ...], str]] = {
     "address": (("export", "--to", "nonsense://x", *WEEK), "nonsense://x cannot be used"),
     "no folder": (("export", "--to", __file__, *WEEK), "is no folder"),
     "object": (("download", "--to", "s3://x/y", *WEEK), "is no folder of this machine"),
+    "state": (("follow", "--to", "out", "--state", "s3://x/y"), "s3://x/y is no file of this machine"),
+    "no state": (("follow", "--to", "out", "--state", ""), "an empty path is no file of this machine"),
     "field": (("export", "--to", "out", *WEEK, "--search", "agent_nam=x"), "HTTP 422"),
     "no target": (("export", *WEEK), "arguments are required: --to"),
 }
