@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 from typing import Literal, Self
 
 import attrs
 import msgspec
 
-from ._days import bounds
+from ._days import Aware, bounds
 from ._problems import Problem, list_problems
 from ._schema import read_metadata
 from ._storage import DATE, Part, Storage, TargetError
@@ -35,7 +35,7 @@ class Record:
     filters: tuple[tuple[str, str], ...]
     with_: tuple[str, ...]
     day: date
-    begun: datetime
+    begun: Aware
     rows: int = 0
     problems: int = 0
     """Sessions, or parts of sessions, that could not be read: they stand in `_problems/`."""

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, time, timedelta
+from typing import Annotated, TypeAlias
 
 import attrs
+import msgspec
 
+Aware: TypeAlias = Annotated[datetime, msgspec.Meta(tz=True)]
+"""A time that a file holds; without its zone the file is damaged."""
 DAY = timedelta(days=1)
 EARLIEST = date(2000, 1, 1)
 """No session is older; a span from the year 202 is a slip of the keyboard."""

@@ -18,6 +18,7 @@ import msgspec
 
 from syllable_async import AsyncSyllableClient, Cursor, Session, to_json
 
+from ._days import Aware
 from ._patience import Patience, check_job
 from ._reports import FollowReport, JobProgress, Progress
 from ._storage import LocalFolder, TargetError, local_path, make_folder, open_folder, remove_abandoned
@@ -31,6 +32,7 @@ MOST = 5_000
 QUIET = 1.0
 """Seconds without a new session that end a poll."""
 STATE = "_state.json"
+VERSION = 1
 
 
 @attrs.frozen(kw_only=True)
@@ -39,24 +41,31 @@ class State:
 
     origin: str
     filters: tuple[tuple[str, str], ...]
-    since: datetime
+    since: Aware
     cursor: str | None = None
-    version: int = 1
+    version: int = VERSION
 
     @classmethod
     def read(cls, path: Path) -> Self | None:
         """What was saved there; None where nothing was.
 
         Raises:
-            TargetError: it is no state of this program.
+            TargetError: it is no state of this program, or one of another version.
         """
         try:
             found = msgspec.json.decode(path.read_bytes(), type=cls)
+            if found.version != VERSION:
+                raise ValueError(f"it has version {found.version}")
+            found.walked()
         except FileNotFoundError:
             return None
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, ValueError) as error:
             raise TargetError(f"{path} is no state of this program: {error}") from None
         return found
+
+    def walked(self) -> Cursor | None:
+        """Where the walk goes on."""
+        return None if self.cursor is None else Cursor.from_json(self.cursor)
 
     def save(self, path: Path) -> None:
         """Whole and on the disk, or as it was."""
@@ -180,13 +189,10 @@ class Follow:
     def __attrs_post_init__(self) -> None:
         self._report = FollowReport(origin=self.state.origin, since=self.state.since)
 
-    def _cursor(self) -> Cursor | None:
-        return None if self.state.cursor is None else Cursor.from_json(self.state.cursor)
-
     async def once(self) -> FollowReport:
         """All that is there now and did not come before."""
         pager = self.filters.list(self.client, self.state.since, max(self.state.since, datetime.now(UTC)))
-        found = pager.snapshot(self._cursor(), overlap=OVERLAP)
+        found = pager.snapshot(self.state.walked(), overlap=OVERLAP)
         walk = PatientWalk(found, self.patience)
         async with aclosing(walk):
             while sessions := await walk.read(MOST):
@@ -197,7 +203,7 @@ class Follow:
     async def forever(self) -> NoReturn:
         """What appears, a poll at a time."""
         pager = self.filters.list(self.client, self.state.since)
-        async with pager.follow(self._cursor(), interval=self.interval, overlap=OVERLAP) as walk:
+        async with pager.follow(self.state.walked(), interval=self.interval, overlap=OVERLAP) as walk:
             sessions: list[Session] = []
             while True:
                 step = asyncio.ensure_future(anext(walk))

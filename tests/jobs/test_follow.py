@@ -137,9 +137,6 @@ async def test_the_state_of_something_else_is_refused(
     async with FakeSyllable(sessions=5) as other, AsyncSyllableClient(other.api_key, base_url=other.url) as stranger:
         with pytest.raises(TargetError, match=f"is of {server.url}"):
             await jobs.follow(stranger, to=tmp_path, once=True)
-    (tmp_path / "_state.json").write_text("{")
-    with pytest.raises(TargetError, match="is no state of this program"):
-        await jobs.follow(client, to=tmp_path, once=True)
     with pytest.raises(ValueError, match="aware"):
         await jobs.follow(client, to=tmp_path, since=datetime(2026, 1, 5), once=True)
     with pytest.raises(TargetError, match="no folder"):
@@ -151,3 +148,25 @@ async def test_the_part_of_a_state_is_removed_by_the_next_run(client: AsyncSylla
     dead.write_bytes(b"half")
     await jobs.follow(client, to=io.BytesIO(), state=tmp_path / "state (1).json", once=True)
     assert hidden(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        (None, "is no state of this program: Input data was truncated"),
+        ({"since": "2026-01-01T00:00:00"}, r"is no state of this program: .*timezone.* `\$\.since`"),
+        ({"cursor": "{}"}, "is no state of this program: this is not the JSON of a cursor"),
+        ({"version": 2, "cursor": "newer"}, "is no state of this program: it has version 2"),
+    ],
+)
+async def test_a_damaged_or_newer_state_is_refused_and_stays(
+    client: AsyncSyllableClient, tmp_path: Path, change: dict[str, object] | None, problem: str
+) -> None:
+    await jobs.follow(client, to=tmp_path, since=SINCE, once=True)
+    state = tmp_path / "_state.json"
+    state.write_text("{" if change is None else json.dumps({**json.loads(state.read_text()), **change}))
+    before = state.read_bytes()
+    for since in (SINCE, None):
+        with pytest.raises(TargetError, match=problem):
+            await jobs.follow(client, to=tmp_path, since=since, once=True)
+    assert state.read_bytes() == before

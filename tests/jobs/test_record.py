@@ -27,6 +27,12 @@ def test_a_damaged_record_is_refused(text: bytes) -> None:
         Record.from_json(text)
 
 
+def test_a_record_without_a_zone_is_damaged() -> None:
+    naive = attrs.evolve(RECORD, begun=datetime(2026, 1, 7))
+    with pytest.raises(ValueError, match=r"its record is damaged: .*timezone"):
+        Record.from_json(naive.to_json())
+
+
 def test_a_record_of_another_version_is_refused() -> None:
     newer = attrs.evolve(RECORD, version=VERSION + 1)
     with pytest.raises(ValueError, match=f"its record has version {VERSION + 1}"):
