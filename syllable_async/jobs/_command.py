@@ -34,11 +34,12 @@ from ._export import WITH, check_extra, export
 from ._follow import follow
 from ._progress import shown
 from ._reports import ExportReport, FollowReport, JobProgress
-from ._storage import remove_own
+from ._storage import DATE, remove_own
 from ._walk import by_field
 
 GRACE = 0.7
 """Seconds after a signal in which a job ends by itself; then what still runs is ended with the process."""
+NUMBER = r"[0-9]+(?:\.[0-9]+)?"
 KEY = "SYLLABLESDK_API_KEY_HEADER"
 REFUSED = (AuthenticationError, PermissionDeniedError)
 EXAMPLES = {
@@ -85,16 +86,23 @@ class Parser(argparse.ArgumentParser):
 def moment(text: str) -> date:
     """A date, or a datetime with its offset."""
     with suppress(ValueError):
-        return date.fromisoformat(text)
-    try:
-        return datetime.fromisoformat(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text} is not a date such as 2026-01-05") from None
+        if re.fullmatch(DATE, text):
+            return date.fromisoformat(text)
+        if re.match(rf"{DATE}[T ]", text):
+            return datetime.fromisoformat(text)
+    raise argparse.ArgumentTypeError(f"{text} is not a date such as 2026-01-05")
+
+
+def number(text: str) -> float:
+    """A number that is not negative."""
+    if not re.fullmatch(NUMBER, text):
+        raise argparse.ArgumentTypeError(f"{text} is not a number such as 20 or 0.5")
+    return float(text)
 
 
 def seconds(text: str) -> float:
     """A duration: `90`, `90s`, `15m`, `6h`, `2d`."""
-    found = re.fullmatch(r"(\d+(?:\.\d+)?)([smhd]?)", text)
+    found = re.fullmatch(rf"({NUMBER})([smhd]?)", text)
     if found is None:
         raise argparse.ArgumentTypeError(f"{text} is not a duration such as 90s, 15m, 6h or 2d")
     return float(found[1]) * {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}[found[2]]
@@ -192,7 +200,7 @@ def _add_flags(command: Parser, name: str) -> None:
     several = "only sessions with that value; may be given several times, once a field"
     add("--search", type=pair, metavar="FIELD=VALUE", help=several, **filters)
     add("--include-test", action="store_true", help="test sessions too")
-    add("--rate", type=float, help="requests a second at most")
+    add("--rate", type=number, help="requests a second at most")
     patience = "how long to retry what may pass: connection errors, timeouts, 429, 5xx (1h)"
     add("--patience", type=seconds, default=3600.0, help=patience)
     add("--demo", action="store_true", help="invented sessions of 2026-01-05 to 2026-01-11, from no API")

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any
 from unittest.mock import Mock
 
 import pytest
 
 from syllable_async import AsyncSyllableClient
-from syllable_async.jobs._command import options_of_json, pair, positive, seconds
+from syllable_async.jobs._command import moment, number, options_of_json, pair, positive, seconds
 from syllable_async.jobs._walk import api_now
+
+NOON = datetime(2026, 1, 5, 12, tzinfo=UTC)
 
 
 @pytest.mark.parametrize(
@@ -22,7 +24,11 @@ from syllable_async.jobs._walk import api_now
         (seconds, "1.5m", 90.0),
         (seconds, "6h", 21_600.0),
         (seconds, "2d", 172_800.0),
+        (number, "0.5", 0.5),
         (positive, "7", 7),
+        (moment, "2026-01-05", date(2026, 1, 5)),
+        (moment, "2026-01-05T12:00Z", NOON),
+        (moment, "2026-01-05 13:00:00.0+01:00", NOON),
         (pair, "agent_name=a=b", ("agent_name", "a=b")),
         (options_of_json, '{"anon": true}', {"anon": True}),
     ],
@@ -33,14 +39,26 @@ def test_words_are_read(parse: Callable[[str], Any], text: str, value: Any) -> N
 
 @pytest.mark.parametrize(
     ("parse", "text"),
-    [(seconds, "1w"), (positive, "\u00b2"), (pair, "x"), (options_of_json, "[]")],
+    [
+        (seconds, "1w"),
+        (seconds, "\u0663h"),
+        (number, "\u0663"),
+        (number, "1_000"),
+        (number, "nan"),
+        (positive, "\u00b2"),
+        (moment, "20260105"),
+        (moment, "2026-W01"),
+        (moment, "2026-W01-1T12:00Z"),
+        (moment, "2026-01-05T"),
+        (moment, "2026-01-05T1\u0662:00Z"),
+        (moment, "2026-01-05X12:00Z"),
+        (pair, "x"),
+        (options_of_json, "[]"),
+    ],
 )
 def test_other_words_are_refused(parse: Callable[[str], Any], text: str) -> None:
     with pytest.raises(argparse.ArgumentTypeError):
         parse(text)
-
-
-NOON = datetime(2026, 1, 5, 12, tzinfo=UTC)
 
 
 @pytest.mark.parametrize(
