@@ -83,6 +83,13 @@ class Parser(argparse.ArgumentParser):
         self.exit(2, f"{self.prog}: {message}\n")
 
 
+def target(text: str) -> str:
+    """A folder or an address; none that ends with the process."""
+    if re.search("(?:^|::)memory://", text):
+        raise argparse.ArgumentTypeError(f"{text} is gone when the program ends: give another")
+    return text
+
+
 def moment(text: str) -> date:
     """A date, or a datetime with its offset."""
     with suppress(ValueError):
@@ -170,8 +177,9 @@ def make_parser(prog: str) -> Parser:
 
 def _add_flags(command: Parser, name: str) -> None:
     add = command.add_argument
-    target = "a folder, or an address that fsspec knows" if name == "export" else "a folder"
-    add("--to", required=name != "follow", metavar="TARGET", help=target + (", or stdout" if name == "follow" else ""))
+    place = "a folder, or an address that fsspec knows" if name == "export" else "a folder"
+    place += ", or stdout" if name == "follow" else ""
+    add("--to", type=target, required=name != "follow", metavar="TARGET", help=place)
     add("--since", type=moment, metavar="DATE", help="a UTC day, or a time with its offset; rounded outward to days")
     if name == "follow":
         add("--state", metavar="FILE", help="where to go on; by default in the folder of --to")

@@ -112,6 +112,7 @@ WRONG: dict[str, tuple[tuple[str, ...], str]] = {
     "test twice": (("follow", "--search", "is_test=false", "--include-test"), "is_test is filtered twice"),
     "options": (("export", "--to", "out", *WEEK, "--storage-options", "[1"), "it is not a JSON object"),
     "address": (("export", "--to", "nonsense://x", *WEEK), "nonsense://x cannot be used"),
+    "memory": (("export", "--to", "memory://x", *WEEK), "memory://x is gone when the program ends: give another"),
     "no folder": (("export", "--to", __file__, *WEEK), "is no folder"),
     "object": (("download", "--to", "s3://x/y", *WEEK), "is no folder of this machine"),
     "state": (("follow", "--to", "out", "--state", "s3://x/y"), "s3://x/y is no file of this machine"),

@@ -11,7 +11,7 @@ from unittest.mock import Mock
 import pytest
 
 from syllable_async import AsyncSyllableClient
-from syllable_async.jobs._command import moment, number, options_of_json, pair, positive, seconds
+from syllable_async.jobs._command import moment, number, options_of_json, pair, positive, seconds, target
 from syllable_async.jobs._walk import api_now
 
 NOON = datetime(2026, 1, 5, 12, tzinfo=UTC)
@@ -24,6 +24,7 @@ NOON = datetime(2026, 1, 5, 12, tzinfo=UTC)
         (seconds, "1.5m", 90.0),
         (seconds, "6h", 21_600.0),
         (seconds, "2d", 172_800.0),
+        (target, "s3://bucket/memory://x", "s3://bucket/memory://x"),
         (number, "0.5", 0.5),
         (positive, "7", 7),
         (moment, "2026-01-05", date(2026, 1, 5)),
@@ -40,6 +41,7 @@ def test_words_are_read(parse: Callable[[str], Any], text: str, value: Any) -> N
 @pytest.mark.parametrize(
     ("parse", "text"),
     [
+        (target, "simplecache::memory://x"),
         (seconds, "1w"),
         (seconds, "\u0663h"),
         (number, "\u0663"),
