@@ -64,8 +64,19 @@ def make_parser(description: str | None) -> argparse.ArgumentParser:
 
 def check_key(demo: bool) -> None:
     """Exit status 2 where there is neither a key nor `--demo`: nobody shall take invented data for their own."""
-    if not demo and not os.environ.get(KEY):
+    if demo:
+        return
+    if not os.environ.get(KEY):
         fail(f"No {KEY} in the environment. Set it, or try the program on invented sessions with --demo.", 2)
+    _make_client()
+
+
+def _make_client(**settings: Any) -> AsyncSyllableClient:
+    """A client of the environment's API; exit status 2 where its key or address cannot be one."""
+    try:
+        return AsyncSyllableClient(**settings)
+    except ValueError as error:
+        fail(f"The environment is wrong: {error}", 2)
 
 
 @asynccontextmanager
@@ -78,11 +89,7 @@ async def connect(
             async with AsyncSyllableClient(fake.api_key, base_url=fake.url, **settings) as client:
                 yield client, fake
         return
-    try:
-        opened = AsyncSyllableClient(**settings)
-    except ValueError as error:  # a key or an address that cannot be one
-        fail(f"The environment is wrong: {error}", 2)
-    async with opened as client:
+    async with _make_client(**settings) as client:
         yield client, None
 
 
