@@ -6,6 +6,7 @@ import argparse
 import asyncio
 import ipaddress
 import math
+import os
 import random
 import shlex
 import signal
@@ -85,7 +86,7 @@ def _line(entry: LoggedRequest) -> str:
 _PRINTABLE = dict.fromkeys((*range(32), 127), "?")
 
 
-async def _serve(arguments: argparse.Namespace) -> None:
+async def _serve(arguments: argparse.Namespace) -> int:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     with suppress(NotImplementedError):  # on Windows Ctrl-C is a KeyboardInterrupt
@@ -108,10 +109,26 @@ async def _serve(arguments: argparse.Namespace) -> None:
     )
     _script(server, arguments)
     async with server:
-        sys.stdout.write(f"export SYLLABLESDK_API_KEY_HEADER={shlex.quote(server.api_key)}\n")
-        sys.stdout.write(f"export SYLLABLE_BASE_URL={shlex.quote(server.url)}\n")
-        sys.stdout.flush()
+        if not _announce(server):
+            return 1
         await stop.wait()
+    return 0
+
+
+def _announce(server: FakeSyllable) -> bool:
+    """Print what a shell can evaluate; False where stdout takes nothing."""
+    if not sys.stdout:  # it was closed before Python began
+        sys.stderr.write("cannot write to stdout: it is closed\n")
+        return False
+    key, url = shlex.quote(server.api_key), shlex.quote(server.url)
+    try:
+        sys.stdout.write(f"export SYLLABLESDK_API_KEY_HEADER={key}\nexport SYLLABLE_BASE_URL={url}\n")
+        sys.stdout.flush()
+    except OSError as failure:
+        sys.stderr.write(f"cannot write to stdout: {failure.strerror}\n")
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python's end would flush it once more
+        return False
+    return True
 
 
 def _report(entry: LoggedRequest) -> None:
@@ -122,13 +139,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Serve until SIGINT or SIGTERM; the exit status."""
     arguments = _arguments(argv)
     try:
-        asyncio.run(_serve(arguments))
+        return asyncio.run(_serve(arguments))
     except OSError as failure:
         sys.stderr.write(f"cannot listen on {arguments.host} port {arguments.port}: {failure.strerror}\n")
         return 1
     except KeyboardInterrupt:  # pragma: no cover - Windows
         return 0
-    return 0
 
 
 if __name__ == "__main__":

@@ -155,3 +155,13 @@ async def test_a_port_that_is_taken_is_said_in_one_line() -> None:
         _, errors = await process.communicate()
     assert process.returncode == 1
     assert re.fullmatch(rf"cannot listen on 127\.0\.0\.1 port {port}: .*\n", errors.decode())
+
+
+@pytest.mark.parametrize(
+    ("redirection", "reason"), [("> /dev/full", "No space left on device"), (">&-", "it is closed")]
+)
+async def test_a_stdout_that_takes_nothing_is_said_in_one_line(redirection: str, reason: str) -> None:
+    command = f"{shlex.quote(sys.executable)} -m syllable_async.testing --port 0 {redirection}"
+    process = await asyncio.create_subprocess_shell(command, stderr=asyncio.subprocess.PIPE)
+    _, errors = await process.communicate()
+    assert (process.returncode, errors.decode()) == (1, f"cannot write to stdout: {reason}\n")
