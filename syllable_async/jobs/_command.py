@@ -266,6 +266,8 @@ class Command:
                 return await self._run_job(client, span)
         except REFUSED as error:
             return self.fail(2, f"the API refuses the key in {KEY}: {error}")
+        except UnicodeEncodeError:  # its text holds a part of the value
+            return self.fail(2, "an argument is not text in UTF-8")
         except (ValueError, TypeError, ImportError, BadRequestError, HTTPValidationError) as error:
             return self.fail(2, str(error))
         except BrokenPipeError:

@@ -132,6 +132,19 @@ def test_wrong_use_is_told_in_one_line(run: Run, api: FakeSyllable, tmp_path: Pa
     assert ids(tmp_path / "out") == []
 
 
+@pytest.mark.parametrize("words", [("--search", "title=\udcff"), ("--search", "\udcff=x"), ("--agent-name", "\udcff")])
+def test_bytes_that_are_no_text_are_told_in_one_line(
+    run: Run, api: FakeSyllable, tmp_path: Path, words: tuple[str, ...]
+) -> None:
+    for command in (("export", "--to", "out", *WEEK), ("follow", "--to", "out")):
+        status, _, errors = run(*command, *words, api=api)
+        assert status == 2
+        assert errors.count("\n") == 1
+        assert "codec" not in errors
+        assert "udcff" not in errors
+    assert list((tmp_path / "out").iterdir()) == []
+
+
 def test_no_key_a_refused_key_and_a_missing_extra_are_told_in_one_line(
     run: Run, api: FakeSyllable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
