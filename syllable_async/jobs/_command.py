@@ -359,6 +359,8 @@ class Command:
 
     async def _follow(self, client: AsyncSyllableClient, common: dict[str, Any], progress: Any) -> FollowReport:
         options = self.options
+        if options.to is None and not sys.stdout:  # it was closed before Python began
+            raise ValueError("stdout is closed: use --to")
         since = options.since
         if since is not None and not isinstance(since, datetime):
             since = bounds(since)[0]

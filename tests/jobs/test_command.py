@@ -252,6 +252,17 @@ def test_download_and_follow(run: Run, api: FakeSyllable, tmp_path: Path) -> Non
     assert run("follow", "--since", "2026-01-05", "--once", "--state", str(tmp_path / "s"), api=api)[1] == ""
 
 
+def test_a_closed_stdout_is_told_in_one_line(
+    run: Run, api: FakeSyllable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdout", None)
+    status, _, errors = run("follow", "--once", "--state", str(tmp_path / "s"), api=api)
+    assert status == 2
+    assert errors.endswith("follow: stdout is closed: use --to\n")
+    assert errors.count("\n") == 1
+    assert not (tmp_path / "s").exists()
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_a_run_within_a_second_and_leaves_nothing_half(number: signal.Signals, tmp_path: Path) -> None:
     with FakeSyllable(sessions=40) as api:
