@@ -56,9 +56,7 @@ def is_page(content_type: str | None, head: bytes) -> bool:
 
 def _reads_as_text(head: bytes) -> bool:
     """As browsers tell it (WHATWG MIME Sniffing §7.2): UTF-8 without control bytes, a letter cut at the end aside."""
-    text = head.decode("utf-8", "replace")
-    if len(head) == HEAD_SIZE:
-        text = text.rstrip("\ufffd")
+    text = head.decode("utf-8", "replace").rstrip("\ufffd")
     return "\ufffd" not in text and _CONTROL.search(text) is None
 
 

@@ -7,6 +7,7 @@ import pickle
 from datetime import datetime
 from typing import Any
 
+import aiohttp
 import pytest
 
 from syllable_async import AsyncSyllableClient, Session, make_converter
@@ -107,3 +108,12 @@ async def test_a_users_converter_decodes_every_response(server: FakeSyllable) ->
 def test_base_url_is_the_address_without_a_slash_at_its_end(given: str) -> None:
     client = Client(KEY, base_url=given)
     assert client.base_url == client.with_options(timeout=5).base_url == "https://x.example/v"
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+async def test_two_ways_to_authorize_are_refused_with_the_session_and_not_with_each_request() -> None:
+    auth = aiohttp.BasicAuth("me", "secret-of-mine")
+    async with aiohttp.ClientSession(auth=auth) as session:
+        with pytest.raises(ValueError, match="give only one of them") as caught:
+            AsyncSyllableClient("k" * 20, session=session, headers={"authorization": "Bearer secret-of-mine"})
+    assert "secret-of-mine" not in repr(caught.value)

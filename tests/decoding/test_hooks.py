@@ -149,6 +149,29 @@ def test_hooks_reach_into_structs() -> None:
         assert decode(body, Struct, owner).when == ("hooked", f'"{AT}"')
 
 
+@pytest.mark.parametrize("body", [b"5", b"{}"], ids=["no object", "no field"])
+def test_a_struct_that_a_hook_touches_is_refused_as_msgspec_does_it(body: bytes) -> None:
+    hooked = make_converter()
+    hooked.register_structure_hook(datetime, mark("hooked"))
+    said = list[str]()
+    for owner in (hooked, make_converter()):
+        with pytest.raises(ResponseValidationError) as caught:
+            decode(body, Struct, owner)
+        said.append(caught.value.problem)
+    assert said[0] == said[1]
+
+
+NOON = datetime(2026, 1, 5, 12, tzinfo=UTC)
+
+
+def test_a_hook_for_every_struct_is_the_copys_too() -> None:
+    original = make_converter()
+    original.register_structure_hook(msgspec.Struct, lambda _value, cls: cls(when=NOON))
+    copy = original.copy()
+    assert decode(b"5", Struct, copy) == decode(b"5", Struct, original) == Struct(when=NOON)
+    assert copy.get_loads_hook(Struct) is copy.get_loads_hook(Struct)
+
+
 def test_a_hook_on_a_copy_reaches_into_structs_and_leaves_the_original() -> None:
     original = make_converter()
     copy = original.copy()

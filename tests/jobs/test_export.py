@@ -18,7 +18,7 @@ import pytest_asyncio
 from syllable_async import AsyncSyllableClient, AuthenticationError, HTTPValidationError, RetryPolicy, jobs
 from syllable_async.jobs import ExportReport, JobProgress, TargetError, _export, _schema
 from syllable_async.jobs._days import bounds
-from syllable_async.jobs._storage import LocalFolder, remove_abandoned
+from syllable_async.jobs._storage import LocalFolder, remove_abandoned, remove_own
 from syllable_async.testing import FakeSyllable, faults
 from tests.jobs.folder import hidden, ids, listed, record, row_groups, rows
 
@@ -394,6 +394,13 @@ def test_a_part_that_is_swept_away_before_it_is_locked_is_made_anew(
     monkeypatch.setattr(fcntl, "flock", another_is_quicker)
     with LocalFolder(tmp_path).part("sessions-2026-01-05.parquet") as part:
         assert hidden(tmp_path) == [Path(part.path).name] != swept
+
+
+def test_a_process_that_is_about_to_end_removes_the_parts_that_it_writes(tmp_path: Path) -> None:
+    with LocalFolder(tmp_path).part("sessions-2026-01-05.parquet"):
+        assert len(hidden(tmp_path)) == 1
+        remove_own()
+        assert hidden(tmp_path) == []
 
 
 async def test_what_other_programs_left_there_stays(client: AsyncSyllableClient, tmp_path: Path) -> None:

@@ -404,6 +404,15 @@ async def test_what_progress_raises_is_no_outcome(tmp_path: Path) -> None:
     assert files(tmp_path) == []
 
 
+async def test_a_progress_that_raises_stop_async_iteration_does_not_look_like_the_end(tmp_path: Path) -> None:
+    def progress(_done: int, _count: int) -> None:
+        raise StopAsyncIteration
+
+    async with Archive(1, 1).download([0, 1], tmp_path, progress=progress) as outcomes:
+        with pytest.raises(RuntimeError, match="raised StopAsyncIteration"):
+            await anext(outcomes)
+
+
 async def test_a_closed_client_ends_it(tmp_path: Path) -> None:
     archive = Archive(1, 1)
     archive.failures["1"] = ClientClosedError("closed")
