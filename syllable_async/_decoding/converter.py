@@ -10,11 +10,13 @@ import dataclasses
 import re
 import typing
 from collections.abc import Callable
-from datetime import datetime
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
 from enum import Enum
 from functools import partial
 from types import GenericAlias, UnionType
 from typing import Any, TypeVar, Union, cast, get_args, get_origin
+from uuid import UUID
 
 import attrs
 import msgspec
@@ -37,6 +39,13 @@ STRUCTURE_EXCEPTIONS = (
 """What a response that does not fit raises, in msgspec, in cattrs or in a hook."""
 
 
+LEAVES: tuple[Any, ...] = (
+    *(str, int, float, bool, bytes, Enum),
+    *(datetime, date, time, timedelta, Decimal, UUID),
+)
+"""Types without parts, which msgspec reads."""
+
+
 class HookAwareConverter(MsgspecJsonConverter):
     """A `MsgspecJsonConverter` that knows which types a user's hooks touch, and decodes the others natively."""
 
@@ -50,9 +59,9 @@ class HookAwareConverter(MsgspecJsonConverter):
         configure_converter(self)
         super().register_structure_hook(msgspec.Struct, partial(_structure_struct, self))
         self.register_structure_hook_factory(_is_attrs_class, _model_factory)
-        self.register_structure_hook_factory(_is_tuple_of, _tuple_factory)
+        self.register_structure_hook_factory(_is_array, _array_factory)
         self.register_structure_hook_factory(_is_optional, _optional_factory)
-        for leaf in (str, int, float, bool, datetime, Enum):
+        for leaf in LEAVES:
             self.register_structure_hook(leaf, _structure_strictly)
         # These hooks mean what msgspec does. An option such as `forbid_extra_keys` is cattrs' own, for every class.
         self._user_hooks.clear()
@@ -181,8 +190,8 @@ def _is_optional(cl: Any) -> bool:
     return get_origin(cl) in {Union, UnionType} and type(None) in get_args(cl) and len(get_args(cl)) == 2
 
 
-def _is_tuple_of(cl: Any) -> bool:
-    return get_origin(cl) is tuple and get_args(cl)[1:] == (Ellipsis,)
+def _is_array(cl: Any) -> bool:
+    return get_origin(cl) is list or (get_origin(cl) is tuple and get_args(cl)[1:] == (Ellipsis,))
 
 
 def _model_factory(cl: Any, converter: Any) -> Callable[[Any, Any], Any]:
@@ -208,14 +217,15 @@ def _structure_struct(converter: HookAwareConverter, value: Any, cl: Any) -> Any
     return cl(**{field.name: converter.structure(found[field.encode_name], field.type) for field in known})
 
 
-def _tuple_factory(cl: Any, converter: Any) -> Callable[[Any, Any], Any]:
+def _array_factory(cl: Any, converter: Any) -> Callable[[Any, Any], Any]:
+    make: Any = get_origin(cl)
     many: Any = GenericAlias(list, get_args(cl)[:1])
     items = list_structure_factory(many, converter)
 
     def structure(value: Any, _: Any) -> Any:
         if not isinstance(value, list | tuple):
             raise msgspec.ValidationError(f"Expected `array`, got `{_json_type(value)}`")
-        return tuple(items(value, many))
+        return make(items(value, many))
 
     return structure
 

@@ -8,8 +8,10 @@ import enum
 import json
 import traceback
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, time, timedelta
+from decimal import Decimal
 from typing import Any, Literal, Optional, TypedDict
+from uuid import UUID
 
 import attrs
 import msgspec
@@ -159,6 +161,43 @@ def test_a_struct_that_a_hook_touches_is_refused_as_msgspec_does_it(body: bytes)
             decode(body, Struct, owner)
         said.append(caught.value.problem)
     assert said[0] == said[1]
+
+
+@dataclasses.dataclass
+class Leaves:
+    key: UUID
+    price: Decimal
+    day: date
+    at: time
+    took: timedelta
+    data: bytes
+    names: list[str]
+
+
+LEAVES: dict[str, Any] = {
+    "key": "6f1c1f0e-6d0c-4f3e-9a39-6d1d3a1f2b11",
+    "price": "1.50",
+    "day": "2026-01-05",
+    "at": "10:00:00",
+    "took": "PT5S",
+    "data": "YWJj",
+    "names": ["a", "b"],
+}
+
+
+@pytest.mark.parametrize("wrong", ["", *LEAVES])
+def test_a_hook_on_str_changes_nothing_of_how_other_types_are_read_and_refused(wrong: str) -> None:
+    hooked = make_converter()
+    hooked.register_structure_hook(str, lambda value, _: value)
+    body = json.dumps({**LEAVES, wrong: "abc"} if wrong else LEAVES).encode()
+    read = list[Any]()
+    for owner in (hooked, make_converter()):
+        try:
+            read.append(decode(body, Leaves, owner))
+        except ResponseValidationError as error:
+            read.append((error.problem, error.path))
+    assert read[0] == read[1]
+    assert isinstance(read[0], tuple if wrong else Leaves)
 
 
 NOON = datetime(2026, 1, 5, 12, tzinfo=UTC)
