@@ -178,8 +178,8 @@ class RearmableTimeout:
 
     def arm(self, seconds: float) -> tuple[asyncio.Task[Any], int]:
         """The running task will be cancelled, and `expired` set, unless it takes back `task` in that time."""
-        loop = asyncio.get_running_loop()
-        task = cast("asyncio.Task[Any]", asyncio.current_task(loop))
+        task: Any = asyncio.current_task()
+        loop: asyncio.AbstractEventLoop = task.get_loop()
         self.task, self.expired = task, False
         self._due = loop.time() + seconds
         if self._timer is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ssl
+from collections.abc import Awaitable
 from contextlib import suppress
 
 import aiohttp
@@ -36,13 +37,18 @@ class ResponseBody:
         self._decompressed = decompressed
         self._read_before = body_read_before(response)
 
-    async def read(self) -> bytes:
+    def read(self) -> Awaitable[bytes]:
         """The next bytes, `b""` at the end; `ConnectionResetError` where the end of the connection is a cut."""
+        if self.framed_by == "close" or self._read_before is not None:
+            return self._read_with_care()
+        return self.response.content.readany()
+
+    async def _read_with_care(self) -> bytes:
         if self._read_before is not None:  # by a borrowed session's middleware, to an end that satisfied aiohttp
             chunk, self._read_before = self._read_before, b""
             return chunk
         chunk = await self.response.content.readany()
-        if not chunk and self.framed_by == "close" and not self._ended_cleanly():
+        if not chunk and not self._ended_cleanly():
             raise ConnectionResetError
         return chunk
 

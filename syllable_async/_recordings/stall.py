@@ -18,7 +18,7 @@ class StallDetector:
 
     def __init__(self, timeout: float | None, clock: Clock) -> None:
         self._timeout = timeout
-        self._clock = clock
+        self._monotonic = clock.monotonic
         self._alarm = RearmableTimeout()
         self.reset()
 
@@ -32,7 +32,7 @@ class StallDetector:
         """The next bytes of a response, or `SyllableTimeoutError` if none or too few came."""
         if self._timeout is None:
             return await response.read()
-        began = self._clock.monotonic()
+        began = self._monotonic()
         alarm = self._alarm
         task, cancelling = alarm.arm(self._timeout)
         chunk = b""
@@ -47,7 +47,7 @@ class StallDetector:
         if alarm.expired:
             raise SyllableTimeoutError("timeout", self._timeout)
         # Only the wait for the server counts, so a slow reader is no slow line.
-        self._waited += self._clock.monotonic() - began
+        self._waited += self._monotonic() - began
         self._received += len(chunk)
         if chunk and self._waited >= RATE_WINDOW:
             self._check_rate()

@@ -6,6 +6,7 @@ import asyncio
 import inspect
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import partial
 from types import TracebackType
 from typing import Any, Protocol, Self, TypeVar
 
@@ -161,11 +162,10 @@ class RecordingStream(AsyncIterationOnly):
         positive_int("chunk_size", chunk_size)
         self._refuse_second_reading()
         self._started = True
-        return (
-            _ChunkIterator(self._next)
-            if chunk_size is None
-            else _FixedSizeIterator(self._source, self._next, chunk_size)
-        )
+        advance = partial(self._exclusively, self._source.read)
+        if chunk_size is None:
+            return _ChunkIterator(advance, self._tell_end)
+        return _FixedSizeIterator(advance, self._tell_end, self._source, chunk_size)
 
     def _refuse_second_reading(self) -> None:
         if self._started:
@@ -246,26 +246,29 @@ class RecordingStream(AsyncIterationOnly):
             self._reader.cancel()
         await self._source.release()
 
-    async def _next(self) -> bytes:
-        chunk = await self._exclusively(self._source.read)
-        if not chunk:
-            self._tell_end(None)
-        return chunk
-
-    def _tell_end(self, error: BaseException | None) -> None:
+    def _tell_end(self, error: BaseException | None = None) -> None:
         on_end, self._on_end = self._on_end, None
         if on_end is not None:
             on_end(error)
 
     async def _exclusively(self, attempt: Callable[[], Awaitable[T]]) -> T:
-        """Run under the retry policy; whatever it ends with, nothing stays open and nothing can be read after it."""
+        """Run under the retry policy; whatever it ends with, nothing stays open and nothing can be read after it.
+
+        While a connection lasts, chunks cost no policy, and no pause of others holds them up.
+        """
         if self._reader is not None or self._source.closed:
             raise self._refusal()
         task: Any = asyncio.current_task()  # never None inside a coroutine
         self._reader = task
         cancelling, failure = task.cancelling(), None
         try:
-            return await self._with_retries(attempt)
+            if self._source.connected:
+                try:
+                    return await attempt()
+                except (APIError, SyllableConnectionError) as error:
+                    failure = error
+            cut, failure = failure, None
+            return await self._retry(attempt, cut)
         except SyllableConnectionError as error:
             failure = error
             self._tell_end(error)
@@ -301,16 +304,6 @@ class RecordingStream(AsyncIterationOnly):
             return RecordingError("the recording is closed")
         return ClientClosedError("the recording was closed")
 
-    async def _with_retries(self, attempt: Callable[[], Awaitable[T]]) -> T:
-        """By the policy; but while a connection lasts, chunks cost no policy, and no pause of others holds them up."""
-        if not self._source.connected:
-            return await self._retry(attempt, None)
-        try:
-            return await attempt()
-        except (APIError, SyllableConnectionError) as error:
-            failure = error
-        return await self._retry(attempt, failure)
-
     def _incomplete(self, message: str) -> IncompleteRecordingError:
         return IncompleteRecordingError(message, received=self.bytes_read, total=self.total_bytes)
 
@@ -318,8 +311,9 @@ class RecordingStream(AsyncIterationOnly):
 class _ChunkIterator:
     """The bytes in the pieces in which they came."""
 
-    def __init__(self, advance: Callable[[], Awaitable[bytes]]) -> None:
+    def __init__(self, advance: Callable[[], Awaitable[bytes]], tell_end: Callable[[], None]) -> None:
         self._advance = advance
+        self._tell_end = tell_end
 
     def __aiter__(self) -> Self:
         return self
@@ -327,6 +321,7 @@ class _ChunkIterator:
     async def __anext__(self) -> bytes:
         chunk = await self._advance()
         if not chunk:
+            self._tell_end()
             raise StopAsyncIteration
         return chunk
 
@@ -334,8 +329,14 @@ class _ChunkIterator:
 class _FixedSizeIterator(_ChunkIterator):
     """The bytes in pieces of one size; the last may be shorter."""
 
-    def __init__(self, source: ResumableDownload, advance: Callable[[], Awaitable[bytes]], size: int) -> None:
-        super().__init__(advance)
+    def __init__(
+        self,
+        advance: Callable[[], Awaitable[bytes]],
+        tell_end: Callable[[], None],
+        source: ResumableDownload,
+        size: int,
+    ) -> None:
+        super().__init__(advance, tell_end)
         self._source = source
         self._size = size
         self._rest = bytearray()
@@ -345,6 +346,7 @@ class _FixedSizeIterator(_ChunkIterator):
             self._rest += chunk
             self._source.buffered = len(self._rest)
         if not self._rest:
+            self._tell_end()
             raise StopAsyncIteration
         piece = bytes(self._rest[: self._size])
         del self._rest[: self._size]
