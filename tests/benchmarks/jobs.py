@@ -144,7 +144,7 @@ def everything() -> list[Job]:
             title="recording, 256 MiB: iterate",
             works={name: Work("iterate", 256) for name in ("floor", "ours", "vendor")},
             goals=[Goal("floor", "ours", "wall", at_least=0.9), Goal("vendor", "ours", "wall", at_least=3)],
-            rounds=5,
+            rounds=15,
         ),
         Job(
             title="recording, 256 MiB: save (floor: curl, sync)",
