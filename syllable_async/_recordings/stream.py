@@ -261,13 +261,13 @@ class RecordingStream(AsyncIterationOnly):
         task: Any = asyncio.current_task()  # never None inside a coroutine
         self._reader = task
         cancelling, failure = task.cancelling(), None
+        cut: SyllableError | None = None
         try:
             if self._source.connected:
                 try:
                     return await attempt()
                 except (APIError, SyllableConnectionError) as error:
-                    failure = error
-            cut, failure = failure, None
+                    cut = error
             return await self._retry(attempt, cut)
         except SyllableConnectionError as error:
             failure = error
