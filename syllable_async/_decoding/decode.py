@@ -125,14 +125,14 @@ def decode_page(body: bytes, cls: Any, converter: Converter | None, *, keep_inva
     return _hooked_page(reader, result, msgspec.json.decode(body))
 
 
-def _hooked_page(reader: _Reader, result: Any, envelope: dict[str, Any], **invalid: Any) -> Page[Any, InvalidRow]:
+def _hooked_page(reader: _Reader, result: Any, envelope: Any, **invalid: Any) -> Page[Any, InvalidRow]:
     """The page of an envelope that a user's hook had its hands in."""
-    raw = tuple(envelope["items"])
+    raw: Any = cast("dict[str, Any]", envelope).get("items") if isinstance(envelope, dict) else None
     rows: Any = getattr(result, "items", None)
-    if type(rows) not in {tuple, list} or len(rows) != len(raw):
+    if {type(raw), type(rows)} - {tuple, list} or len(rows) != len(raw):
         raise ResponseValidationError(reader.name, "$.items", "a hook gives other than one row for each")
     counts = _native_reader(ListResponse).reread({**envelope, "items": []})
-    page = page_of(result if isinstance(counts, DecodeFailure) else counts, raw=raw, **invalid)
+    page = page_of(result if isinstance(counts, DecodeFailure) else counts, raw=tuple(raw), **invalid)
     return msgspec.structs.replace(page, response=result, rows=tuple(rows), instants=tuple(map(_instant_of, raw)))
 
 

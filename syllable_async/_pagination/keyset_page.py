@@ -40,9 +40,11 @@ class KeysetPage:
             page = page_of(page)
         rows = list[Row](page.rows)
         keys = [_json_key(raw) for raw in page.raw] or [row.session_id or row_key(row) for row in page.rows]
-        instants = list(map(_utc, rows))
+        instants: list[datetime | None]
         if page.instants:  # a user's hook may have made a local time of it, or have read what nobody else can
-            instants = [at or seen for at, seen in zip(page.instants, instants, strict=True)]
+            instants = [at or _utc(row) for at, row in zip(page.instants, rows, strict=True)]
+        else:
+            instants = [row.timestamp if row.timestamp.tzinfo is UTC else _utc(row) for row in page.rows]
         for invalid, instant in zip(page.invalid, page.invalid_instants, strict=True):
             rows.insert(invalid.index, invalid)
             keys.insert(invalid.index, row_key(invalid))

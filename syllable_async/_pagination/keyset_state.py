@@ -123,7 +123,8 @@ class KeysetStep:
         # Another number of sessions than this page has: more follow, or nobody counts.
         if page.total_count != len(ids):
             return False
-        # A wrong total may fit by chance, and a page as long as others be cut; pages of one row prove no total.
+        # A wrong total may fit by chance, and then a page as long as those before it was cut. Pages of one row never
+        # make a total trusted.
         if 1 < len(page.rows) == context.page_size:
             return False
         # The first page has nothing to compare its total with, so it counts for what the totals before were worth.

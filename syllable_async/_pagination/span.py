@@ -78,6 +78,7 @@ class Span:
         """Ask from there on next, a tick early because the server's start may be exclusive."""
         self._page_start = since
         start = None if since is None else instant_before(since, TIMESTAMP_RESOLUTION)
+        self.first_look = None
         # The end is not included, so a span that begins at it is empty.
         self.step = KeysetStep(start) if (since or MIN_INSTANT) < self.end else None
         self._anchor = self._first_known_after(start)
@@ -248,6 +249,8 @@ class Span:
             # Two answers left them out: they were deleted.
             first = to_micros(page.instants[0])
             self._gone.update(key for at, key in self._log.after(step.start) if at < first)
+        # A look that was left alone, because the second failed, was at another question than the next one.
+        self.first_look = None
         self._page_start, self.step = step.start, following
         self._largest_page = max(self._largest_page, len(page.rows))
         self.forget(min(step.start or MIN_INSTANT, keep_from))

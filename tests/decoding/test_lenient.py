@@ -199,6 +199,15 @@ def test_a_page_gives_what_the_wire_says_of_its_rows_whatever_hooks_make_of_them
     assert (read.total_count, read.response.total_count) == (9, "9")
 
 
+@pytest.mark.parametrize("body", [b"[]", b"{}", b'{"items":null}'], ids=bytes.decode)
+def test_a_hook_that_makes_a_page_of_what_has_no_rows_is_refused_by_a_walk(body: bytes) -> None:
+    made = models.ListResponseSession(items=(), page=0, page_size=0)
+    converter = make_converter()
+    converter.register_structure_hook(models.ListResponseSession, lambda _value, _cls: made)
+    with pytest.raises(ResponseValidationError, match="a hook gives other than one row for each"):
+        decode_page(body, models.ListResponseSession, converter, keep_invalid=False)
+
+
 @pytest.mark.parametrize("made", [(), {}, None], ids=repr)
 def test_a_hook_that_gives_other_than_one_row_for_each_is_refused(made: object) -> None:
     converter = make_converter()

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from typing import Any, cast
 
 import pytest
 
 from syllable_async._pagination.cursor import CursorSpan
+from syllable_async._pagination.keyset import PageReader
 from syllable_async._pagination.keyset_page import KeysetPage
 from syllable_async._pagination.keyset_state import KeysetContext, KeysetStep, TieStep
 from syllable_async._pagination.known_ids import MIN_INSTANT, IdLog, KnownIds, to_micros
@@ -15,7 +17,7 @@ from syllable_async._pagination.span import Span
 from syllable_async.errors import PaginationError
 from syllable_async.models import ListResponseSession, Session
 
-from .paged_source import at, ids, session
+from .paged_source import QUICK, UnavailableError, at, ids, session
 
 S = 1_000_000
 END = at(1_000 * S)
@@ -310,3 +312,28 @@ def test_a_cursor_never_begins_behind_its_end() -> None:
     walk = span(at(0))
     walk.step = KeysetStep(walk.end + timedelta(seconds=1))
     assert walk.cursor.since == walk.end == walk.cursor.end
+
+
+def halves(*numbers: int) -> KeysetPage:
+    """The sessions of these half seconds."""
+    return page(*(session(number, number * S // 2) for number in numbers))
+
+
+async def test_a_first_look_that_no_second_followed_is_not_compared_with_the_next_question() -> None:
+    right = halves(31, 32, 34)
+    answers: list[KeysetPage | None] = [halves(16, 18), None, halves(15, 16, 31, 32), halves(32, 34), right]
+
+    async def fetch(_query: ListQuery) -> ListResponseSession:
+        answer = answers.pop(0)
+        if answer is None:
+            raise UnavailableError
+        return ListResponseSession(items=cast("Any", answer.rows), page=0, page_size=3)
+
+    reader = PageReader(fetch, None, lambda _: None, ListQuery.from_arguments(limit=4), QUICK)
+    walk = accept(span(), halves(0, 15, 16))
+    with pytest.raises(UnavailableError):
+        await reader.read(walk)
+    accept(walk, await reader.read(walk))
+    found = await reader.read(walk)
+    assert found.keys == right.keys
+    assert answers == []
