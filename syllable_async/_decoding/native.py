@@ -15,6 +15,7 @@ DECODE_EXCEPTIONS = (msgspec.MsgspecError, ValueError, TypeError, LookupError, A
 
 
 _VALUE = re.compile(r"""\s*(['"]).*\1|(?<=value) -?\d\S*|(?<=unknown field) `.*`(?= - at|$)""", re.DOTALL)
+"""What msgspec's messages quote of a response: text, a number, the name of a field."""
 
 
 class DecodeFailure(NamedTuple):

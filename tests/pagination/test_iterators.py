@@ -126,6 +126,22 @@ async def test_a_reader_goes_on_after_its_walk_was_closed() -> None:
     assert await reader == "went on"
 
 
+async def close_while_read(walk: ResumableIterator[Any], expected: type[Exception]) -> None:
+    """The step under way fails so, and the cancellation that `aclose` asked for is taken back."""
+
+    async def read() -> int:
+        with pytest.raises(expected):
+            await anext(walk)
+        task = asyncio.current_task()
+        assert task is not None
+        return task.cancelling()
+
+    reader = asyncio.ensure_future(read())
+    await settle()
+    await walk.aclose()
+    assert await reader == 0
+
+
 async def test_a_step_that_fails_while_it_is_closed_fails_and_takes_the_cancellation_back() -> None:
     class Failing(Source):
         async def __call__(self, query: ListQuery) -> ListResponseSession:
@@ -135,19 +151,7 @@ async def test_a_step_that_fails_while_it_is_closed_fails_and_takes_the_cancella
                 raise UnavailableError from None
             raise AssertionError
 
-    rows = pager(Failing([])).items()
-
-    async def read() -> int:
-        with pytest.raises(UnavailableError):
-            await anext(rows)
-        task = asyncio.current_task()
-        assert task is not None
-        return task.cancelling()
-
-    reader = asyncio.ensure_future(read())
-    await settle()
-    await rows.aclose()
-    assert await reader == 0
+    await close_while_read(pager(Failing([])).items(), UnavailableError)
 
 
 async def test_a_step_that_succeeds_while_it_is_closed_gives_no_row() -> None:
@@ -160,19 +164,7 @@ async def test_a_step_that_succeeds_while_it_is_closed_gives_no_row() -> None:
             await asyncio.sleep(0)  # it goes on as if nobody had asked it to stop
             return await super().__call__(query)
 
-    rows = pager(Deaf(sessions(30))).items()
-
-    async def read() -> int:
-        with pytest.raises(ClientClosedError):
-            await anext(rows)
-        task = asyncio.current_task()
-        assert task is not None
-        return task.cancelling()
-
-    reader = asyncio.ensure_future(read())
-    await settle()
-    await rows.aclose()
-    assert await reader == 0
+    await close_while_read(pager(Deaf(sessions(30))).items(), ClientClosedError)
 
 
 async def test_a_step_outside_a_task_is_refused() -> None:

@@ -122,13 +122,13 @@ def test_the_same_stories_catch_an_engine_that_believes_each_page(seed: int, mon
     assert told(drawn(seed, 1)) == "lost"
 
 
-def believe(_span: Span, _page: KeysetPage) -> bool:
+def anchored(_span: Span, _page: KeysetPage) -> bool:
     return True
 
 
 @pytest.mark.parametrize("seed", [156, 259])
 def test_the_same_stories_catch_a_walk_that_believes_its_first_page(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Span, "is_anchored", believe)
+    monkeypatch.setattr(Span, "is_anchored", anchored)
     assert told(drawn(seed, 1)) == "lost"
 
 
