@@ -337,3 +337,11 @@ async def test_a_first_look_that_no_second_followed_is_not_compared_with_the_nex
     found = await reader.read(walk)
     assert found.keys == right.keys
     assert answers == []
+
+
+def test_a_deleted_session_is_missed_once_and_not_at_each_look() -> None:
+    walk, rest = accept(span(at(0)), seconds(1, 2, 3)), seconds(2, 3)
+    for anchored in (False, True):
+        walk.begin_at(at(0))
+        assert walk.is_anchored(rest) is anchored
+        accept(walk, rest)
