@@ -276,6 +276,7 @@ class Transport:
         outcome: T | Exception | None = None
         with timer:
             outcome = await send(secret)
+        call.limit = None  # its task's context holds the call: a circle, in which a page would stay for the collector
         if outcome is None:
             outcome = self._outcome_of(timer, limit, seconds, request, call)
         if pool.is_gone:  # we ended it, whatever it looks like: a body that only the connection's end marks looks whole

@@ -107,11 +107,15 @@ class DayWriter:
         self._batches += batches
         self.rows += len(rows) - len(refused)
         self._bytes += sum(batch.get_total_buffer_size() for batch in batches)
-        if self._bytes >= GROUP_BYTES:
-            self._write_group()
         return refused
 
-    def _write_group(self) -> None:
+    @property
+    def has_group(self) -> bool:
+        """Whether the rows at hand are a row group."""
+        return self._bytes >= GROUP_BYTES
+
+    def write_group(self) -> None:
+        """Write the rows at hand, if there are any."""
         if self._batches:
             table = pa.Table.from_batches(self._batches, schema())
             self._writer.write_table(table, row_group_size=table.num_rows)
@@ -132,7 +136,7 @@ class DayWriter:
 
     def close(self, metadata: Mapping[bytes, bytes]) -> None:
         """Write what is left, and the footer."""
-        self._write_group()
+        self.write_group()
         self._writer.add_key_value_metadata(metadata)
         self._writer.close()
 
