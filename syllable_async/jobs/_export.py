@@ -46,6 +46,8 @@ CHUNK_WITH_PARTS = 100
 """The same where something is asked for of each: progress shows how they come."""
 CHUNKS = 2
 """Chunks in work at once: what belongs to one is asked for while the other is written."""
+TURNS = 30
+"""Of the event loop, before a chunk is turned into columns."""
 SIDE_BY_SIDE = 2
 """Days in work at once: one begins while the other ends."""
 FATAL = (AuthenticationError, PermissionDeniedError, BadRequestError, HTTPValidationError, ClientClosedError)
@@ -257,18 +259,20 @@ class Export:
                 tasks.create_task(self._put(day, chunk)).add_done_callback(lambda _: room.release())
 
     async def _put(self, day: DayInWork, sessions: Sequence[Session]) -> None:
-        nothing = dict[str, object]()
-        rows = [(session, nothing) for session in sessions]
+        parts: list[dict[str, object]] = []
         if day.parts:
             async with _tasks() as tasks:
                 calls = [tasks.create_task(self._parts(day, session)) for session in sessions]
-            rows = [(session, call.result()) for session, call in zip(sessions, calls, strict=True)]
+            parts = [call.result() for call in calls]
         async with day.turn:
-            # Columns of the sessions alone take 3 us a row: two threads that wait for each other cost more.
-            refused = await in_thread(day.writer.add, rows) if day.parts else day.writer.add(rows)
+            if parts:
+                refused = await in_thread(day.writer.add, sessions, parts)
+            else:  # some us a row: two threads that wait for each other cost more
+                await _pages_first()
+                refused = day.writer.add(sessions)
             if day.writer.has_group:
                 await in_thread(day.writer.write_group)
-        for (session, _), reason in refused:
+        for session, reason in refused:
             day.problems.append(Problem(session_id=session.session_id, part="session", problem=reason, may_pass=False))
         self._tell(day=day.day, sessions=self._state.sessions + len(sessions))
 
@@ -325,6 +329,15 @@ class DayInWork:
     problems: list[Problem]
     turn: asyncio.Lock = attrs.field(factory=asyncio.Lock)
     """Of a chunk to be written."""
+
+
+async def _pages_first() -> None:
+    """Let what has come be taken in, and the next pages be asked for: a fortieth of an export's time.
+
+    From the bytes of a page to the request for the next one it takes some ten turns of the loop.
+    """
+    for _ in range(TURNS):
+        await asyncio.sleep(0)
 
 
 @asynccontextmanager

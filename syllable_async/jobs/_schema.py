@@ -46,8 +46,8 @@ _PLAIN = {
     float: pa.float64(),
     datetime: pa.timestamp("us", "UTC"),
 }
-Row = tuple[Session, Mapping[str, object]]
-"""A session, and by name of its column what belongs to it as a dict."""
+Parts = Mapping[str, object]
+"""What belongs to a session, each as a dict, by the names of its columns."""
 
 
 @cache
@@ -69,25 +69,28 @@ def _arrow_type(hint: Any) -> Any:
     return _PLAIN[hint]
 
 
-def to_batches(rows: Sequence[Row]) -> tuple[list[Any], list[tuple[Row, str]]]:
-    """The rows as record batches, and those that no column can hold (an integer of 70 bits) with the reason."""
+def to_batches(sessions: Sequence[Session], parts: Sequence[Parts]) -> tuple[list[Any], list[tuple[Session, str]]]:
+    """The sessions as record batches, and those that no column can hold (an integer of 70 bits) with the reason.
+
+    Args:
+        sessions: one a row.
+        parts: of each session; empty where nothing was asked for.
+    """
     try:
-        return [_columns(rows)], []
+        return [_columns(sessions, parts)], []
     except (pa.ArrowException, OverflowError, UnicodeError, TypeError) as error:
-        if len(rows) == 1:
-            return [], [(rows[0], f"{type(error).__name__} in a column")]
-    halves = [to_batches(rows[: len(rows) // 2]), to_batches(rows[len(rows) // 2 :])]
+        if len(sessions) == 1:
+            return [], [(sessions[0], f"{type(error).__name__} in a column")]
+    half = len(sessions) // 2
+    halves = [to_batches(sessions[:half], parts[:half]), to_batches(sessions[half:], parts[half:])]
     return [batch for good, _ in halves for batch in good], [bad for _, refused in halves for bad in refused]
 
 
-def _columns(rows: Sequence[Row]) -> Any:
-    sessions = [session for session, _ in rows]
-    has_parts = any(parts for _, parts in rows)
-
+def _columns(sessions: Sequence[Session], parts: Sequence[Parts]) -> Any:
     def column(name: str, type_: Any) -> Any:
         if name not in PARTS:
             return pa.array(list(map(attrgetter(name), sessions)), type_)
-        return pa.array([parts.get(name) for _, parts in rows], type_) if has_parts else pa.nulls(len(rows), type_)
+        return pa.array([one.get(name) for one in parts], type_) if parts else pa.nulls(len(sessions), type_)
 
     return pa.RecordBatch.from_arrays(list(map(column, schema().names, schema().types)), schema=schema())
 
@@ -101,11 +104,11 @@ class DayWriter:
         self._bytes = 0
         self.rows = 0
 
-    def add(self, rows: Sequence[Row]) -> list[tuple[Row, str]]:
+    def add(self, sessions: Sequence[Session], parts: Sequence[Parts] = ()) -> list[tuple[Session, str]]:
         """Take rows in; those that no column can hold are given back, with the reason."""
-        batches, refused = to_batches(rows)
+        batches, refused = to_batches(sessions, parts)
         self._batches += batches
-        self.rows += len(rows) - len(refused)
+        self.rows += len(sessions) - len(refused)
         self._bytes += sum(batch.get_total_buffer_size() for batch in batches)
         return refused
 
