@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING
 
 _MAX_SECONDS = 1e9
@@ -170,4 +171,4 @@ def check_strings(name: str, values: Iterable[str] | None) -> tuple[str, ...] | 
         raise TypeError(
             f"{name} must be a list of str, not a single {type(values).__name__}: put it in brackets, [...]"
         )
-    return tuple([check_text(f"each of {name}", value) for value in values]) or None
+    return tuple(map(partial(check_text, f"each of {name}"), values)) or None

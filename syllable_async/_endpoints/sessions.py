@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Collection, Iterable
 from contextlib import suppress
 from datetime import datetime
 from functools import partial
-from typing import Literal, Self, TypeAlias, TypeVar
+from typing import Literal, Self, TypeAlias
 
 import attrs
 
@@ -29,7 +29,7 @@ from .._recordings import (
 )
 from .._retry import CallState, Retries
 from .._validators import check_strings, non_negative_seconds
-from ..errors import NotFoundError, RecordingChangedError, ResponseValidationError, SyllableError
+from ..errors import NotFoundError, RecordingChangedError, ResponseValidationError
 from ..models import (
     InspectLatencyResponse,
     InvalidRow,
@@ -44,7 +44,6 @@ from ..models import (
 )
 from .endpoint import Endpoint, InvalidRowHook
 
-T = TypeVar("T")
 PropertyName: TypeAlias = Literal[
     "timestamp",
     "session_id",
@@ -325,15 +324,14 @@ class Sessions(Endpoint):
     ) -> tuple[RecordingStream, ...]:
         """A session's recordings; `counted`: whether how many there are stands in their names."""
         urls = (await self.generate_recording_urls(session_id)).recordings or ()
-        requests = [self._recording_request(url, CallState(), allow_hosts).traced() for url in urls]
-        return tuple(
-            self._stream(
-                request,
-                recording_stem(str(session_id), index, len(urls) if counted else None),
-                partial(self._renew_recording, session_id, index, len(urls), request),
-            )
-            for index, request in enumerate(requests)
-        )
+        streams = list[RecordingStream]()
+        for index, url in enumerate(urls):
+            name = recording_stem(str(session_id), index, len(urls) if counted else None)
+            request = RecordingRequest.from_url(self._transport, _RECORDING_STREAM, url, CallState(), allow_hosts)
+            request = request.traced()
+            renew = partial(self._renew_recording, session_id, index, len(urls), request)
+            streams.append(self._stream(request, name, renew))
+        return tuple(streams)
 
     def _with_policy(self, retries: Retries) -> Self:
         """The same with another policy; None: this one."""
@@ -346,20 +344,15 @@ class Sessions(Endpoint):
     def _stream(
         self, request: RecordingRequest, name: str, renew: Callable[[], Awaitable[Opener]] | None = None
     ) -> RecordingStream:
-        retrier, timeout = self._transport.retrier, self._transport.timeout
-        on_end = None if request.span is None else request.span.end
-
-        def retry(attempt: Callable[[], Awaitable[T]], failure: SyllableError | None) -> Awaitable[T]:
-            return retrier.run(lambda _: attempt(), request.request, call=request.call, failure=failure)
-
+        transport = self._transport
         return RecordingStream(
             request.open,
-            retry=retry,
-            clock=self._transport.clock,
-            timeout=timeout,
+            retry=partial(transport.retrier.run, request=request.request, call=request.call),
+            clock=transport.clock,
+            timeout=transport.timeout,
             renew=renew,
             name=name,
-            on_end=on_end,
+            on_end=None if request.span is None else request.span.end,
             threads=self._disk_threads,
         )
 
@@ -376,13 +369,12 @@ class Sessions(Endpoint):
         urls = decode(response.body, SessionRecordingResponse, self._converter).recordings or ()
         if len(urls) != count:
             raise RecordingChangedError(f"the session has {len(urls)} recordings now, it had {count}")
-        renewed = self._recording_request(urls[index], request.call, request.allow_hosts)
+        renewed = RecordingRequest.from_url(
+            self._transport, _RECORDING_STREAM, urls[index], request.call, request.allow_hosts
+        )
         if not renewed.is_same_recording(request):
             raise RecordingChangedError("the session's list of recordings has changed: this may be another one")
         return attrs.evolve(renewed, span=request.span).open
-
-    def _recording_request(self, url: str, call: CallState, allow_hosts: Collection[str]) -> RecordingRequest:
-        return RecordingRequest.from_url(self._transport, _RECORDING_STREAM, url, call, allow_hosts)
 
 
 def _list_request(query: ListQuery) -> Request:

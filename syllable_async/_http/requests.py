@@ -6,6 +6,7 @@ import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
+from itertools import starmap
 from typing import Any, NamedTuple, cast
 from urllib.parse import quote, quote_plus
 
@@ -164,7 +165,7 @@ def build_url(base: URL, request: Request) -> URL:
         scheme=base.scheme,
         authority=base.raw_authority,
         path=base.raw_path.rstrip("/") + request.path,
-        query_string="&".join([_encode_pair(name, value) for name, value in request.query]) if request.query else "",
+        query_string="&".join(starmap(_encode_pair, request.query)) if request.query else "",
         encoded=True,
     )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Awaitable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Collection, Mapping
 from functools import cache, partial
 
 import aiohttp
@@ -69,18 +69,7 @@ class RecordingRequest:
             TypeError, ValueError: the token is no str, is empty, or holds control characters; it is not shown.
         """
         check_recording_token(token)
-        return cls._from_query(transport, path, (("token", token),), call, allow_hosts)
-
-    @classmethod
-    def _from_query(
-        cls,
-        transport: Transport,
-        path: str,
-        query: Sequence[tuple[str, str]],
-        call: CallState,
-        allow_hosts: Collection[str],
-    ) -> RecordingRequest:
-        request = Request(method="GET", path_template=path, path=path, query=query)
+        request = Request(method="GET", path_template=path, path=path, query=(("token", token),))
         return cls(transport=transport, request=request, call=call, allow_hosts=allow_hosts)
 
     @classmethod
@@ -92,11 +81,12 @@ class RecordingRequest:
         Raises:
             UntrustedRecordingURLError: neither the API's own nor https, or it carries a user name.
         """
-        query = query_of_api_recording(url, f"{transport.base}{path}", path)
+        query, foreign_url = query_of_api_recording(url, f"{transport.base}{path}", path), None
         if query is not None:
-            return cls._from_query(transport, path, query, call, allow_hosts)
-        request = Request(method="GET", path_template="(recording on another host)", path="")
-        foreign_url = check_recording_url(url, allow_hosts)
+            request = Request(method="GET", path_template=path, path=path, query=query)
+        else:
+            request = Request(method="GET", path_template="(recording on another host)", path="")
+            foreign_url = check_recording_url(url, allow_hosts)
         return cls(transport=transport, request=request, call=call, foreign_url=foreign_url, allow_hosts=allow_hosts)
 
     def is_same_recording(self, other: RecordingRequest) -> bool:
@@ -132,20 +122,17 @@ class RecordingRequest:
                 **FORCED_REQUEST_OPTIONS,
             )
             location = response.headers.get("Location")
+            if 200 <= response.status < 300:
+                return AiohttpStreamedResponse(
+                    ResponseBody(response), self.request, self.call.requests_sent, self.transport.pool
+                )
             if response.status not in REDIRECTS or location is None:
-                return await self._final_response(response)
+                return await self.transport.read_error(response, self.request, self.call)
             response.close()
             target = self._redirect_target(url, location, own=secret is not NO_KEY)
             secret = secret if same_origin(target, url) else NO_KEY
             url = target
         return RecordingError(f"more than {MAX_REDIRECTS} redirects")
-
-    async def _final_response(self, response: aiohttp.ClientResponse) -> AiohttpStreamedResponse | SyllableError:
-        if not 200 <= response.status < 300:
-            return await self.transport.read_error(response, self.request, self.call)
-        return AiohttpStreamedResponse(
-            ResponseBody(response), self.request, self.call.requests_sent, self.transport.pool
-        )
 
     def _headers(self, secret: Secret) -> dict[str, str]:
         plain = {"Accept": "*/*", "Accept-Encoding": "identity"}

@@ -121,14 +121,14 @@ def query_of_api_recording(text: str, stream: str, path: str) -> tuple[tuple[str
     url, own = exact_url(text), URL(stream)
     if url is None or url.scheme not in {"", *_PORTS}:
         return None
-    paths = {given.rstrip("/") for given in (url.path, f"/{url.path}", own.join(url).path)}
+    paths = {url.path.rstrip("/"), f"/{url.path}".rstrip("/"), own.join(url).path.rstrip("/")}
     if paths.isdisjoint({path, own.path}) or not url.query.get("token"):
         if url.absolute and same_origin(url, own):
             raise UntrustedRecordingURLError("the recording's URL on the API's own host is not the stream's")
         return None
     _refuse_userinfo(url)
     query = tuple(url.query.items())
-    if not all(part.isprintable() for pair in query for part in pair):
+    if not "".join(map("".join, query)).isprintable():
         raise UntrustedRecordingURLError("the recording's URL holds control characters")
     return query
 

@@ -216,20 +216,22 @@ class ResumableDownload:
         self._stall.reset()
         # Nothing is believed of a second response before its bytes were seen to be the same.
         if self.offset:
-            digest = await self._prefix_digest() if span.start == 0 else None
+            digest: bytes | None = None
+            # The file's writer hashes what it writes, so the bytes are hashed once.
+            if span.start == 0 and self._digest is not None:
+                digest = await self._digest()
+            elif span.start == 0 and self._sha256 is not None:
+                digest = self._sha256.digest()
             self._prefix_check = resume.PrefixCheck(self._delivered, span, self._tail, digest)
         # Nothing was delivered, so this response may be of another version than an earlier one: it begins anew.
         else:
             self.total = None
-            self._sha256 = None if self._digest is not None or _will_resume(headers) else hashlib.sha256()
+            # A cut will be resumed by a range: what is only iterated is not hashed.
+            resumable = headers.get("Accept-Ranges", "").strip().lower() == "bytes"
+            resumable = resumable and resume.strong_etag(headers.get("ETag")) is not None
+            self._sha256 = None if resumable or self._digest is not None else hashlib.sha256()
             self._trust_response()
             self._head = b"" if is_text(self.content_type) else None
-
-    async def _prefix_digest(self) -> bytes | None:
-        # The file's writer hashes what it writes, so the bytes are hashed once.
-        if self._digest is not None:
-            return await self._digest()
-        return None if self._sha256 is None else self._sha256.digest()
 
     def _trust_response(self) -> None:
         """Believe the response: all that was delivered was compared, or nothing was delivered."""
@@ -354,9 +356,3 @@ class ResumableDownload:
 
 def _closed_error() -> ClientClosedError:
     return ClientClosedError("the recording was closed while it was read")
-
-
-def _will_resume(headers: Mapping[str, str]) -> bool:
-    """Whether a cut will be resumed by a range, so that hashing what is only iterated can be left out."""
-    ranges = headers.get("Accept-Ranges", "").strip().lower()
-    return ranges == "bytes" and resume.strong_etag(headers.get("ETag")) is not None

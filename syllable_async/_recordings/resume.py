@@ -129,7 +129,10 @@ def _codings(headers: Mapping[str, str], name: str) -> set[str]:
     """The codings that a header lists, in however many lines; twice the same counts as one more, named `twice`."""
     every_line: Callable[[str, list[str]], list[str]] | None = getattr(headers, "getall", None)
     lines = [headers.get(name, "")] if every_line is None else every_line(name, [])
-    listed = [coding.strip().lower() for coding in ",".join(lines).split(",") if coding.strip()]
+    listed = list[str]()
+    for coding in ",".join(lines).lower().split(","):
+        if coding.strip():
+            listed.append(coding.strip())
     return {*listed, *(["twice"] if len(set(listed)) < len(listed) else [])}
 
 
@@ -244,15 +247,12 @@ class PrefixCheck:
             raise RecordingChangedError("the server began the recording anew, and its first bytes cannot be compared")
         self.position = span.start
         self.compared = 0
+        self.finished = False
+        """Whether all that was delivered was seen again, the same."""
         self._until = delivered.offset
         self._digest = digest if span.start == 0 else None
         self.sha256: Hash | None = hashlib.sha256() if span.start == 0 else None
         """Of the prefix, where it is read: a running hash can go on from it."""
-
-    @property
-    def finished(self) -> bool:
-        """Whether all that was delivered was seen again, the same."""
-        return self.position == self._until
 
     def feed(self, chunk: bytes) -> bytes:
         """Compare a chunk; what is left of it is new.
@@ -265,6 +265,7 @@ class PrefixCheck:
         same = self._tail.startswith(known[max(0, -into_tail) :], max(0, into_tail))
         self.position += len(known)
         self.compared += len(known)
+        self.finished = self.position == self._until
         if self.sha256 is not None:
             self.sha256.update(known)
             if self._digest is not None and self.finished:

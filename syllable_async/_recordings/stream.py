@@ -33,8 +33,8 @@ Progress = Callable[[int, int | None], object]
 class Retry(Protocol):
     """The retry policy, as a recording needs it: one callable, without a limit on the whole."""
 
-    def __call__(self, attempt: Callable[[], Awaitable[T]], failure: SyllableError | None) -> Awaitable[T]:
-        """`attempt()` until it succeeds or the policy gives up; then the last error is raised.
+    def __call__(self, attempt: Callable[[object], Awaitable[T]], *, failure: SyllableError | None) -> Awaitable[T]:
+        """`attempt(call)` until it succeeds or the policy gives up; then the last error is raised.
 
         `failure` is the error that an attempt made before has ended with: it counts as the first one.
         """
@@ -159,7 +159,8 @@ class RecordingStream(AsyncIterationOnly):
 
     def iter_bytes(self, chunk_size: int | None = None) -> AsyncIterator[bytes]:
         """The bytes as they come, or in pieces of `chunk_size` of which only the last is shorter."""
-        positive_int("chunk_size", chunk_size)
+        if chunk_size is not None:
+            positive_int("chunk_size", chunk_size)
         self._refuse_second_reading()
         self._started = True
         advance = partial(self._exclusively, self._source.read)
@@ -268,7 +269,7 @@ class RecordingStream(AsyncIterationOnly):
                     return await attempt()
                 except (APIError, SyllableConnectionError) as error:
                     cut = error
-            return await self._retry(attempt, cut)
+            return await self._retry(lambda _: attempt(), failure=cut)
         except SyllableConnectionError as error:
             failure = error
             self._tell_end(error)

@@ -26,18 +26,15 @@ class RetryQuota:
 
     def acquire(self) -> bool:
         """Pay for one retry, if there is enough left."""
-        self._refill()
-        if self.available < self.COST:
-            return False
-        self.available -= self.COST
-        return True
-
-    def _refill(self) -> None:
         now = self._clock.monotonic()
         calm = now - self._wanted_at - self.CALM
         self._wanted_at = now
         if calm > 0:
             self.release(self.CAPACITY * calm / (self.FULL_AFTER - self.CALM))
+        if self.available < self.COST:
+            return False
+        self.available -= self.COST
+        return True
 
     def release(self, amount: float = 1) -> None:
         """Give back what a call took that has succeeded, or 1 for another healthy response."""

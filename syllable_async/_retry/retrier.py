@@ -118,54 +118,43 @@ class Retrier:
                 raise error
             return await attempt(call)
 
-        hooks = _TenacityRules(self, call, request)
+        retrying, hooks = self._build_retrying(call, request)
         try:
-            result = cast("T", await self._build_retrying(hooks)(attempts))
+            result = cast("T", await retrying(attempts))
         except SyllableError as error:
             self._note_healthy(error)
             raise
         self.quota.release(self.quota.COST * hooks.retries)
         return result
 
-    def _build_retrying(self, hooks: _TenacityRules) -> AsyncRetrying:
+    def _build_retrying(self, call: CallState, request: Request) -> tuple[AsyncRetrying, _TenacityRules]:
         # Imported by the first retry: it is a fifteenth of the package's import, and most calls never fail.
-        from tenacity import AsyncRetrying, stop_after_attempt, wait_random_exponential  # noqa: PLC0415
-
-        options: dict[str, Any] = {
-            "sleep": self.clock.sleep,
-            "before_sleep": hooks.before_sleep,
-            "reraise": True,
-            "retry_error_callback": None,
-        }
-        if not isinstance(self.policy, RetryPolicy):
-            users = self.policy
-            hooks.users_before_sleep = users.before_sleep
-            condition = None if _is_default(users.retry) else users.retry
-            return users.copy(
-                stop=hooks.stop(users.stop), wait=hooks.wait(users.wait), retry=hooks.retry(condition), **options
-            )
-        return AsyncRetrying(
-            stop=hooks.stop(stop_after_attempt(self.policy.max_attempts)),
-            wait=hooks.wait(wait_random_exponential(self.policy.initial, self.policy.maximum)),
-            retry=hooks.retry(None),
-            **options,
+        from tenacity import (  # noqa: PLC0415
+            AsyncRetrying,
+            retry_if_exception_type,
+            stop_after_attempt,
+            wait_random_exponential,
         )
 
-
-def _is_default(condition: Any) -> bool:
-    """The condition is tenacity's own, every `Exception`: it names no error, so a 404 is not repeated."""
-    from tenacity import retry_if_exception_type  # noqa: PLC0415
-
-    return type(condition) is retry_if_exception_type and condition.exception_types is Exception
-
-
-_Rule = Callable[["RetryCallState"], Any]
+        users = self.policy
+        if isinstance(users, RetryPolicy):
+            backoff = wait_random_exponential(users.initial, users.maximum)
+            users = AsyncRetrying(stop=stop_after_attempt(users.max_attempts), wait=backoff)
+        hooks = _TenacityRules(self, call, request, users)
+        condition = cast("Any", users.retry)
+        if type(condition) is retry_if_exception_type and condition.exception_types is Exception:
+            hooks.users_retry = None  # tenacity's default, every `Exception`, names no error: a 404 is not repeated
+        retrying = users.copy(
+            sleep=self.clock.sleep, stop=hooks.stop, wait=hooks.wait, retry=hooks.retry,
+            before_sleep=hooks.before_sleep, reraise=True, retry_error_callback=None,
+        )  # fmt: skip
+        return retrying, hooks
 
 
 class _TenacityRules:
-    """The policy as tenacity's rules for one call: `retry`, `wait`, `stop`, `before_sleep`."""
+    """The policy as tenacity's rules for one call. `retry` is the first that tenacity asks, each time."""
 
-    def __init__(self, retrier: Retrier, call: CallState, request: Request) -> None:
+    def __init__(self, retrier: Retrier, call: CallState, request: Request, users: AsyncRetrying) -> None:
         self.policy = retrier.effective_policy
         self.is_final = retrier.is_final
         self.quota = retrier.quota
@@ -173,54 +162,48 @@ class _TenacityRules:
         self.call = call
         self.request = request
         self.retries = 0
-        self.users_before_sleep: Any = None
+        self.error: BaseException | None = None
+        """What the last attempt ended with."""
+        self.asked: float | None = None
+        """The seconds that its response asked to wait."""
+        self.users_stop: Any = users.stop
+        self.users_wait: Any = users.wait
+        self.users_retry: Any = users.retry
+        self.users_before_sleep: Any = users.before_sleep
 
-    def retry(self, users: Any) -> _Rule:
+    async def retry(self, state: RetryCallState) -> bool:
         """Whether another attempt is worth it and safe; a user's own condition is asked only where it is safe."""
-
-        async def retry(state: RetryCallState) -> bool:
-            error = _error_of(state)
-            if not isinstance(error, SyllableError) or self.is_final(error, self.request):
-                return False
-            if users is None:
-                return should_retry(error, self.policy, self.request)
-            return is_safe_to_repeat(error, self.request) and bool(await _call_rule(users, state))
-
-        return retry
-
-    def wait(self, backoff: Any) -> _Rule:
-        """Seconds before the next attempt: what the server asked for, else the back-off."""
-
-        async def wait(state: RetryCallState) -> float:
-            asked = _retry_after(state)
-            return float(await _call_rule(backoff, state)) if asked is None else asked
-
-        return wait
-
-    def stop(self, limit: Any) -> _Rule:
-        """Whether it is over: by the user's limit, a `Retry-After` that is too long, or the deadline."""
-
-        async def stop(state: RetryCallState) -> bool:
-            asked = _retry_after(state)
-            over = await _call_rule(limit, state) or (asked is not None and asked > self.policy.max_retry_after)
-            until = self.call.deadline_at
-            if over or (until is not None and self.clock.monotonic() + state.upcoming_sleep >= until):
-                self._log_giving_up(state)
-                return True
+        self.error = error = state.outcome.exception() if state.outcome else None
+        self.asked = getattr(error, "retry_after", None)
+        if not isinstance(error, SyllableError) or self.is_final(error, self.request):
             return False
+        if self.users_retry is None:
+            return should_retry(error, self.policy, self.request)
+        return is_safe_to_repeat(error, self.request) and bool(await _call_rule(self.users_retry, state))
 
-        return stop
+    async def wait(self, state: RetryCallState) -> float:
+        """Seconds before the next attempt: what the server asked for, else the back-off."""
+        return float(await _call_rule(self.users_wait, state)) if self.asked is None else self.asked
+
+    async def stop(self, state: RetryCallState) -> bool:
+        """Whether it is over: by the user's limit, a `Retry-After` that is too long, or the deadline."""
+        too_long = self.asked is not None and self.asked > self.policy.max_retry_after
+        over, until = await _call_rule(self.users_stop, state) or too_long, self.call.deadline_at
+        if over or (until is not None and self.clock.monotonic() + state.upcoming_sleep >= until):
+            self._log_giving_up(state)
+            return True
+        return False
 
     async def before_sleep(self, state: RetryCallState) -> None:
         """Pay for the retry, log, and call the user's hooks; where the quota is empty the attempt's error is raised."""
-        error, delay = cast("SyllableError", _error_of(state)), state.upcoming_sleep
+        error, delay = cast("SyllableError", self.error), state.upcoming_sleep
         if not self.quota.acquire():
             self._log_giving_up(state)
             raise error
         self.retries += 1
         logger.info(
             "%s %s: attempt %d failed: %s; next in %.3f s",
-            self.request.method, self.request.path_template, state.attempt_number, _reason_for_log(state), delay,
+            self.request.method, self.request.path_template, state.attempt_number, _reason_for_log(self.error), delay,
         )  # fmt: skip
         if self.policy.on_retry is not None:
             told = self.policy.on_retry(state.attempt_number, error, delay)
@@ -249,12 +232,8 @@ class _TenacityRules:
     def _log_giving_up(self, state: RetryCallState) -> None:
         logger.warning(
             "%s %s: giving up after attempt %d: %s",
-            self.request.method, self.request.path_template, state.attempt_number, _reason_for_log(state),
+            self.request.method, self.request.path_template, state.attempt_number, _reason_for_log(self.error),
         )  # fmt: skip
-
-
-def _error_of(state: RetryCallState) -> BaseException | None:
-    return state.outcome.exception() if state.outcome else None
 
 
 async def _call_rule(rule: Any, state: RetryCallState) -> Any:
@@ -263,10 +242,5 @@ async def _call_rule(rule: Any, state: RetryCallState) -> Any:
     return await result if isawaitable(result) else result
 
 
-def _retry_after(state: RetryCallState) -> float | None:
-    return getattr(_error_of(state), "retry_after", None)
-
-
-def _reason_for_log(state: RetryCallState) -> str:
-    error = _error_of(state)
+def _reason_for_log(error: BaseException | None) -> str:
     return f"HTTP {error.status}" if isinstance(error, APIError) else getattr(error, "reason", type(error).__name__)

@@ -228,14 +228,14 @@ class Origin:
         return ScriptedReply(status, headers, step.framing, short, end, self.piece, self, extra)
 
 
-async def retry(attempt: Callable[[], Awaitable[T]], failure: SyllableError | None) -> T:
+async def retry(attempt: Callable[[object], Awaitable[T]], *, failure: SyllableError | None) -> T:
     """As the policy does it, without waiting: transient errors are retried, four attempts in all."""
     attempts = 1 if failure is not None else 0
     while True:
         if failure is None:
             attempts += 1
             try:
-                return await attempt()
+                return await attempt(None)
             except (SyllableConnectionError, APIError) as error:
                 failure = error
         final = isinstance(failure, APIError) and failure.status not in {408, 429, 500, 502, 503, 504}
