@@ -224,7 +224,7 @@ class _TenacityRules:
                 raise
         if timer.expired:  # raised out here, so that it has no context
             raise SyllableTimeoutError(
-                "deadline", self.call.deadline or 0.0, doing="on_retry ran", method=self.request.method,
+                "deadline", cast("float", self.call.deadline), doing="on_retry ran", method=self.request.method,
                 path=self.request.path_template, attempts=self.call.requests_sent,
                 outcome_unknown=self.call.may_have_been_sent,
             )  # fmt: skip
