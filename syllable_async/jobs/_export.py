@@ -257,6 +257,7 @@ class Export:
             while chunk := await walk.read(size):
                 await room.acquire()
                 tasks.create_task(self._put(day, chunk)).add_done_callback(lambda _: room.release())
+                del chunk  # so that its sessions are gone as soon as they are columns
 
     async def _put(self, day: DayInWork, sessions: Sequence[Session]) -> None:
         parts: list[dict[str, object]] = []
