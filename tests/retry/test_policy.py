@@ -71,6 +71,7 @@ def test_final_errors_are_not(error: SyllableError) -> None:
         (failing(503), False),
         (SyllableConnectionError("reset"), False),
         (SyllableTimeoutError("timeout", 30), False),
+        (failing(408), False),
         (failing(500), False),
         (failing(502, 1), False),
     ],
