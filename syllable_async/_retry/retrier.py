@@ -152,7 +152,7 @@ class Retrier:
 
 
 class _TenacityRules:
-    """The policy as tenacity's rules for one call. `retry` is the first that tenacity asks, each time."""
+    """The policy as tenacity's rules for one call. `wait` is asked before `stop` and `before_sleep`."""
 
     def __init__(self, retrier: Retrier, call: CallState, request: Request, users: AsyncRetrying) -> None:
         self.policy = retrier.effective_policy
@@ -173,8 +173,7 @@ class _TenacityRules:
 
     async def retry(self, state: RetryCallState) -> bool:
         """Whether another attempt is worth it and safe; a user's own condition is asked only where it is safe."""
-        self.error = error = state.outcome.exception() if state.outcome else None
-        self.asked = getattr(error, "retry_after", None)
+        error = state.outcome.exception() if state.outcome else None
         if not isinstance(error, SyllableError) or self.is_final(error, self.request):
             return False
         if self.users_retry is None:
@@ -183,6 +182,8 @@ class _TenacityRules:
 
     async def wait(self, state: RetryCallState) -> float:
         """Seconds before the next attempt: what the server asked for, else the back-off."""
+        self.error = state.outcome.exception() if state.outcome else None
+        self.asked = getattr(self.error, "retry_after", None)
         return float(await _call_rule(self.users_wait, state)) if self.asked is None else self.asked
 
     async def stop(self, state: RetryCallState) -> bool:

@@ -10,8 +10,8 @@ everything imported. Ours is what stands in the package, `testing` aside. The co
 - folders: those that hold these files; what stands at the top of the package counts as one folder.
 
 A row about a recording begins with asking for its URL, as its caller must. `--functions` names them. On 1.0.0rc1 a
-`get_by_id` had the depth 7, 41 functions and 11 files, with one 503 before it 69 and 13, a
-recording that was cut once 134 and 19, a saved recording 119 and 18.
+`get_by_id` had the depth 7, 41 functions and 11 files, with one 503 before it 69 and 13, a recording
+that was cut once 134 and 19, a saved recording 119 and 18.
 """
 
 from __future__ import annotations
