@@ -10,15 +10,14 @@ from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any, Self, cast
 
-import attrs
+from msgspec import Struct
 
 
 def _utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-@attrs.frozen
-class Clock:
+class Clock(Struct, frozen=True):
     """The clock of a client: monotonic seconds, a sleep, and the time of day. Tests bring their own."""
 
     monotonic: Callable[[], float] = time.monotonic

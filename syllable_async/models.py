@@ -51,7 +51,7 @@ import math
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, cast
 
 import attrs
 
@@ -95,6 +95,28 @@ T = TypeVar("T")
 def _hidden(value: object) -> str:
     """What `repr` shows of a field that identifies or quotes a patient: whether it is there."""
     return "None" if value is None else "<hidden>"
+
+
+class _Model:
+    """What attrs would write for each class, and Python would compile whenever the package is imported."""
+
+    __slots__ = ()
+
+    def __eq__(self, other: object) -> bool:
+        return _values(self) == _values(other) if type(other) is type(self) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(_values(self))
+
+    def __repr__(self) -> str:
+        fields = [field for field in attrs.fields(cast("type[attrs.AttrsInstance]", type(self))) if field.repr]
+        shows = [field.repr if callable(field.repr) else repr for field in fields]
+        values = [f"{field.name}={show(getattr(self, field.name))}" for field, show in zip(fields, shows, strict=True)]
+        return f"{type(self).__name__}({', '.join(values)})"
+
+
+def _values(model: Any) -> tuple[Any, ...]:
+    return attrs.astuple(model, recurse=False)
 
 
 class _OpenEnum(StrEnum):
@@ -196,7 +218,7 @@ def _aware(model: Any, name: str) -> None:
         object.__setattr__(model, name, value.replace(tzinfo=UTC))
 
 
-class _Stamped:
+class _Stamped(_Model):
     """A model with a `timestamp`."""
 
     __slots__ = ()
@@ -209,8 +231,8 @@ class _Stamped:
             _aware(self, "timestamp")
 
 
-@attrs.frozen(kw_only=True)
-class InvalidRow:
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class InvalidRow(_Model):
     """A row of a list that does not fit its model; `on_invalid_row` of `sessions.list` is called with it.
 
     Attributes:
@@ -226,7 +248,7 @@ class InvalidRow:
     raw: Any = attrs.field(repr=_hidden)
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, eq=False, repr=False)
 class Session(_Stamped):
     """One call or chat. Only `timestamp` is certain; any other field may be `None`."""
 
@@ -276,8 +298,8 @@ class Session(_Stamped):
         return f"{self.timestamp.isoformat()} {direction} {self.session_id or '(no id)'}, {agent}, {duration}{test}"
 
 
-@attrs.frozen(kw_only=True)
-class ListResponse(Generic[T]):
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class ListResponse(_Model, Generic[T]):
     """One page of a list: `page` is 0-based, and the totals may be None."""
 
     items: tuple[T, ...]
@@ -288,31 +310,31 @@ class ListResponse(Generic[T]):
     total_count: int | None = None
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, eq=False, repr=False)
 class ListResponseSession(ListResponse[Session]):
     """One page of sessions."""
 
     items: tuple[Session, ...]
 
 
-@attrs.frozen(kw_only=True)
-class SessionSummaryResponse:
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class SessionSummaryResponse(_Model):
     """The summary of a session and how it was rated; either may be missing."""
 
     summary: str | None = attrs.field(default=None, repr=_hidden)
     rating: str | None = None
 
 
-@attrs.frozen(kw_only=True)
-class SessionRecordingResponse:
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class SessionRecordingResponse(_Model):
     """URLs of a session's recordings. They hold tokens, so `repr` hides them."""
 
     session_id: str | None = None
     recordings: tuple[str, ...] | None = attrs.field(default=None, repr=_hidden)
 
 
-@attrs.frozen(kw_only=True)
-class TranscriptWordConfidence:
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class TranscriptWordConfidence(_Model):
     """The speech recogniser's confidence in one word; `start` and `end` in seconds."""
 
     word: str = attrs.field(repr=_hidden)
@@ -321,8 +343,8 @@ class TranscriptWordConfidence:
     end: float | None = None
 
 
-@attrs.frozen(kw_only=True)
-class TranscriptConfidence:
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class TranscriptConfidence(_Model):
     """The speech recogniser's confidence in one utterance. Not comparable between providers."""
 
     provider: str
@@ -334,7 +356,7 @@ class TranscriptConfidence:
     words_truncated: bool | None = None
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, eq=False, repr=False)
 class SessionText(_Stamped):
     """One message between the person and the agent."""
 
@@ -347,7 +369,7 @@ class SessionText(_Stamped):
     """None means "not captured", never "no confidence"."""
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, eq=False, repr=False)
 class SessionAction(_Stamped):
     """One use of a tool by the agent."""
 
@@ -359,8 +381,8 @@ class SessionAction(_Stamped):
     duration_ms: float | None = None
 
 
-@attrs.frozen(kw_only=True)
-class SessionTranscriptionResponse:
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class SessionTranscriptionResponse(_Model):
     """The transcript of a session.
 
     `transcript_complete` is True only when everything that the session wrote has arrived. It never turns True for a
@@ -418,8 +440,8 @@ def _offset(moment: datetime, start: datetime) -> str:
     return f"{'-' if seconds < 0 else ''}{f'{hours}:' if hours else ''}{minutes:02d}:{rest:02d}"
 
 
-@attrs.frozen(kw_only=True)
-class LatencyEntry:
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class LatencyEntry(_Model):
     """One measured latency: `value` in `unit_type`."""
 
     timestamp: datetime
@@ -437,8 +459,8 @@ class LatencyEntry:
         _aware(self, "measurement_start")
 
 
-@attrs.frozen(kw_only=True)
-class SummaryEntry:
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class SummaryEntry(_Model):
     """Latencies of one category added up; `sum_ms` and `average_ms` in milliseconds."""
 
     category: LatencyCategory
@@ -450,8 +472,8 @@ class SummaryEntry:
     sub_category: str | None = None
 
 
-@attrs.frozen(kw_only=True)
-class InspectLatencyResponse:
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class InspectLatencyResponse(_Model):
     """Where a session's time went, entry by entry and added up."""
 
     session_id: str
@@ -459,7 +481,7 @@ class InspectLatencyResponse:
     summary: tuple[SummaryEntry, ...] | None = None
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, eq=False, repr=False)
 class TimelineEvent(_Stamped):
     """One event of a session: something said, a tool used, or a latency. `offset` is from the session's start."""
 
@@ -479,8 +501,8 @@ class TimelineEvent(_Stamped):
     tool_error: str | None = attrs.field(default=None, repr=_hidden)
 
 
-@attrs.frozen(kw_only=True)
-class SessionTimelineResponse:
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class SessionTimelineResponse(_Model):
     """A session's events in order."""
 
     session_id: str
@@ -524,8 +546,8 @@ def _texts(values: Iterable[str] | None) -> tuple[str, ...] | None:
     return tuple([_text("issue_categories", value) for value in values])
 
 
-@attrs.frozen(kw_only=True)
-class SessionLabelCreate:
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class SessionLabelCreate(_Model):
     """A label to be made by `client.session_labels.create`. It can never be changed or removed.
 
     Attributes:
@@ -549,8 +571,8 @@ class SessionLabelCreate:
     issue_categories: tuple[str, ...] | None = attrs.field(default=None, converter=_texts, repr=_hidden)
 
 
-@attrs.frozen(kw_only=True)
-class SessionLabel:
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class SessionLabel(_Model):
     """A judgement on a session: its quality, and what went wrong in it."""
 
     id: int
@@ -569,21 +591,21 @@ class SessionLabel:
     issue_categories: tuple[str, ...] | None = attrs.field(default=None, repr=_hidden)
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, eq=False, repr=False)
 class ListResponseSessionLabel(ListResponse[SessionLabel]):
     """One page of labels."""
 
     items: tuple[SessionLabel, ...]
 
 
-@attrs.frozen(kw_only=True)
-class DialogMessage:
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class DialogMessage(_Model):
     """What was said in a message."""
 
     text: str = attrs.field(repr=_hidden)
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, eq=False, repr=False)
 class DialogToolCall(_Stamped):
     """One call of a tool by the agent. Arguments and results are JSON of any kind: dicts, lists, texts, numbers."""
 
@@ -598,7 +620,7 @@ class DialogToolCall(_Stamped):
     """The result as it is shown to people."""
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, eq=False, repr=False)
 class SessionMessage(_Stamped):
     """One message of a session, and the tools that were called for it."""
 
@@ -608,8 +630,8 @@ class SessionMessage(_Stamped):
     timestamp: datetime
 
 
-@attrs.frozen(kw_only=True)
-class SessionData:
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class SessionData(_Model):
     """A session's debug data: every message with its calls of tools."""
 
     session_id: int
@@ -619,8 +641,8 @@ class SessionData:
     messages: tuple[SessionMessage, ...] = attrs.field(repr=_hidden)
 
 
-@attrs.frozen(kw_only=True)
-class ToolResultData:
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class ToolResultData(_Model):
     """The whole result of one call of a tool, JSON of any kind."""
 
     tool_name: str

@@ -103,6 +103,7 @@ OTHERS = {  # packages of others, and the only places that may import them
     "rich": {"jobs/_progress"},
     "yarl": {"_http"},
     "attrs": {""},
+    "msgspec.structs": {""},  # private records without a secret: Python compiles nothing for them at import
     "opentelemetry": {"_http", "_client"},
 }
 PURE = {
@@ -189,7 +190,8 @@ def imports(file: str) -> tuple[set[str], set[str]]:
             names = [node.module] if node.module else [alias.name for alias in node.names]
             ours |= {parent.joinpath(*name.split(".")).relative_to(PACKAGE).as_posix() for name in names}
         elif isinstance(node, ast.ImportFrom) and node.module:
-            others.add(node.module.partition(".")[0])
+            is_record = node.module == "msgspec.structs" or {alias.name for alias in node.names} <= {"Struct", "field"}
+            others.add("msgspec.structs" if is_record else node.module.partition(".")[0])
     return ours, others - set(sys.stdlib_module_names)
 
 

@@ -22,13 +22,13 @@ import msgspec
 from .._messages import Page, page_of
 from ..errors import ResponseDriftWarning, ResponseValidationError
 from ..models import InvalidRow, ListResponse
-from .lenient import Change, repair
 from .native import DECODE_EXCEPTIONS, DecodeFailure, decode_failure, native_decoder
 
 if TYPE_CHECKING:
     from cattrs.preconf.msgspec import MsgspecJsonConverter
 
     from .converter import HookAwareConverter
+    from .lenient import Change
 
 T = TypeVar("T")
 Converter: TypeAlias = "MsgspecJsonConverter"
@@ -170,13 +170,13 @@ def _envelope(cls: Any) -> type[ListResponse[Any]]:
     """A class and no `ListResponse[cls]`: a lenient reading looks at the fields of classes."""
     namespace = {"__annotations__": {"items": GenericAlias(tuple, (cls, ...))}, "__module__": __name__}
     name = re.sub(r"\W", "_", f"ListResponse{cls.__name__}")  # cattrs makes functions of that name
-    return attrs.frozen(type(name, (ListResponse,), namespace), kw_only=True)
+    return attrs.frozen(type(name, (ListResponse,), namespace), kw_only=True, eq=False, repr=False)
 
 
 def _instant_of(row: object) -> datetime | None:
     """The timestamp of a row's JSON, None where it cannot be read."""
     stamp = cast("dict[str, Any]", row).get("timestamp") if isinstance(row, dict) else None
-    repaired, _ = repair(stamp, datetime, lambda _: False)
+    repaired, _ = _repair(stamp, datetime, lambda _: False)
     try:
         moment = msgspec.convert(repaired, datetime)
     except msgspec.ValidationError:
@@ -266,7 +266,7 @@ class _Reader:
 
     def _leniently(self, value: Any) -> Any:
         """None where there is nothing that a lenient reading could change."""
-        repaired, changes = repair(value, self.cls, self._is_kept)
+        repaired, changes = _repair(value, self.cls, self._is_kept)
         if not changes:
             return None
         again = self.attempt(self._structure, repaired)
@@ -288,6 +288,12 @@ class _Reader:
 
     def _is_kept(self, cls: Any) -> bool:
         return self.converter is not None and self.converter.is_users(cls)
+
+
+def _repair(value: Any, cls: Any, is_kept: Callable[[Any], bool]) -> tuple[Any, list[Change]]:
+    from .lenient import repair  # noqa: PLC0415 - where the API drifts, and not with the package
+
+    return repair(value, cls, is_kept)
 
 
 def _warn(name: str, changes: list[Change]) -> None:

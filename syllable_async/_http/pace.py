@@ -19,7 +19,7 @@ from heapq import heappop, heappush
 from itertools import count
 from typing import Literal
 
-import attrs
+from msgspec import Struct
 
 from .._timing import Clock, Timeout
 
@@ -150,8 +150,7 @@ The call may leave; the pause is too long for it; its deadline passed in the que
 """
 
 
-@attrs.frozen(kw_only=True)
-class Patience:
+class Patience(Struct, frozen=True, kw_only=True):
     """How long a pause one call bears.
 
     Attributes:
@@ -179,8 +178,7 @@ class Patience:
         return pace.empty_rounds < MAX_EMPTY_ROUNDS
 
 
-@attrs.frozen(eq=False)
-class _Waiter:
+class _Waiter(Struct, frozen=True, eq=False):
     future: asyncio.Future[Turn]
     patience: Patience
 

@@ -13,7 +13,8 @@ from typing import Any, Literal, Protocol, cast
 from weakref import WeakSet
 
 import aiohttp
-import attrs
+from msgspec import Struct
+from msgspec.structs import replace
 
 from .._retry import CallState
 from .._timing import Clock, SharedTimer, Timeout
@@ -175,8 +176,7 @@ class OpenStream(Protocol):
         ...
 
 
-@attrs.frozen
-class PoolLimits:
+class PoolLimits(Struct, frozen=True):
     """How many connections are used at once."""
 
     max_connections: int = 100
@@ -198,7 +198,7 @@ class ConnectionPool:
         self.owned: bool = session is None
         self.headers: Mapping[str, str] = headers or {} if self.owned else {}
         self.lifetime: Lifetime = Lifetime(clock)
-        self.clock: Clock = attrs.evolve(clock, sleep=self.lifetime.sleep)
+        self.clock: Clock = replace(clock, sleep=self.lifetime.sleep)
         """The client's clock; its sleeps end when the client is closed."""
         self.calls: Slots = Slots("`max_connections`", limits.max_connections)
         self.streams: Slots = Slots("`max_streams`", limits.max_streams)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-import attrs
+from msgspec import Struct
 from yarl import URL
 
 from .._messages import Request
@@ -19,8 +19,7 @@ if TYPE_CHECKING:
     from opentelemetry.trace import Span, Tracer
 
 
-@attrs.frozen(eq=False)
-class CallSpan:
+class CallSpan(Struct, frozen=True, eq=False):
     """The span of a call, or of a recording with all its connections."""
 
     span: Span

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC
-from difflib import get_close_matches
 from email.utils import parsedate_to_datetime
 from typing import Any, cast
 
@@ -155,6 +154,8 @@ def _suggestion(entry: _ValidationEntry, properties: Iterable[str]) -> str:
         return " (it is 'asc' or 'desc')"
     if not isinstance(entry.input, str) or _TAKES_PROPERTIES.isdisjoint(entry.loc):
         return ""
+    from difflib import get_close_matches  # noqa: PLC0415 - for this one error only
+
     nearest = get_close_matches(entry.input.lower(), map(str, properties), n=1)
     return f" (did you mean {nearest[0]!r}?)" if nearest and nearest[0] != entry.input else ""
 

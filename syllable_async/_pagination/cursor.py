@@ -9,6 +9,8 @@ from itertools import accumulate, pairwise
 from typing import Self, cast
 
 import attrs
+from msgspec import Struct
+from msgspec.structs import replace
 
 from .._validators import parse_instant
 from .known_ids import MAX_INSTANT, MIN_INSTANT, KnownIds, to_micros
@@ -18,8 +20,7 @@ _NONE = KnownIds.of()
 _EARLIEST, _LATEST = to_micros(MIN_INSTANT), to_micros(MAX_INSTANT)
 
 
-@attrs.frozen(kw_only=True)
-class CursorSpan:
+class CursorSpan(Struct, frozen=True, kw_only=True):
     """A span of a walk that is not read to its end."""
 
     floor: datetime | None = None
@@ -59,7 +60,7 @@ class Cursor:
         It goes on where a walk was refused because the list is behind: sessions that the list hides meanwhile may be
         lost. No session comes twice.
         """
-        return attrs.evolve(self, spans=tuple(attrs.evolve(span, is_checked=False) for span in self.spans))
+        return attrs.evolve(self, spans=tuple(replace(span, is_checked=False) for span in self.spans))
 
     def __reduce__(self) -> tuple[object, ...]:
         return type(self).from_json, (self.to_json(),)

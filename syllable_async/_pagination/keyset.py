@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from typing import cast
 
 import attrs
+from msgspec.structs import replace
 
 from .._timing import Clock
 from ..errors import (
@@ -218,7 +219,7 @@ class SnapshotIterator(RowIterator[Session]):
             end = self._query_end or self._clock.now()
         elif self._query_end is not None and self._query_end > end:
             if spans[-1].end == end:
-                spans[-1] = attrs.evolve(spans[-1], end=self._query_end)
+                spans[-1] = replace(spans[-1], end=self._query_end)
             else:
                 begin = floor(end, SECOND)
                 spans.append(CursorSpan(floor=begin, since=begin, end=self._query_end))

@@ -9,6 +9,8 @@ from datetime import UTC, datetime
 from typing import Any, Self, TypeAlias, cast
 
 import attrs
+from msgspec import Struct
+from msgspec.structs import replace
 
 from .._messages import Page, page_of
 from ..models import InvalidRow, ListResponseSession, Session
@@ -16,8 +18,7 @@ from ..models import InvalidRow, ListResponseSession, Session
 Row: TypeAlias = Session | InvalidRow
 
 
-@attrs.frozen
-class KeysetPage:
+class KeysetPage(Struct, frozen=True):
     """Columns of one length, in the server's order.
 
     A row that does not fit its model has its place like any other, so that a walk goes past it. Where its timestamp
@@ -58,7 +59,7 @@ class KeysetPage:
     def between(self, start: datetime, end: datetime) -> KeysetPage:
         """The rows from `start` to `end`, which is not included, of a page in order."""
         part = slice(bisect_left(self.instants, start), bisect_left(self.instants, end))
-        return attrs.evolve(self, rows=self.rows[part], keys=self.keys[part], instants=self.instants[part])
+        return replace(self, rows=self.rows[part], keys=self.keys[part], instants=self.instants[part])
 
     def invalid_first(self) -> list[tuple[str, datetime, Row]]:
         """So they stand in a log of what was given: they are told at once, while of the others the last are pending."""

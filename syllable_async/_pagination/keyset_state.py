@@ -12,7 +12,8 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import TypeAlias
 
-import attrs
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from ..errors import PaginationError
 from .keyset_page import KeysetPage
@@ -41,8 +42,7 @@ def ceiling(moment: datetime) -> datetime:
     return moment if moment == whole or whole > MAX_INSTANT - SECOND else whole + SECOND
 
 
-@attrs.frozen
-class KeysetContext:
+class KeysetContext(Struct, frozen=True):
     """What a step needs to know of its walk."""
 
     end: datetime
@@ -54,8 +54,7 @@ class KeysetContext:
     """Rows of the largest page before: one as long may have been cut."""
 
 
-@attrs.frozen
-class KeysetStep:
+class KeysetStep(Struct, frozen=True):
     """Ask for the first page from `start` on."""
 
     start: datetime | None
@@ -153,11 +152,10 @@ class KeysetStep:
         # Asked twice, because with an exclusive start that would skip an instant.
         if self.is_second_try:
             return KeysetStep(until + TIMESTAMP_RESOLUTION, until, ids, done_until=until)
-        return attrs.evolve(self, is_second_try=True)
+        return replace(self, is_second_try=True)
 
 
-@attrs.define
-class TieStep:
+class TieStep(Struct):
     """Read all sessions of one instant, or of the unit that the server rounds to, page by page, pass after pass.
 
     A pass is believed if no id came twice in it and the next pass has the same ids. Proof: its rows are distinct, and
@@ -173,7 +171,7 @@ class TieStep:
     size: int
     page: int = 0
     passes: int = 1
-    ids: set[str] = attrs.Factory(set[str])
+    ids: set[str] = field(default_factory=set[str])
     no_duplicates: bool = True
     short: int | None = None
     """Rows of a page of this pass that was shorter than asked for."""

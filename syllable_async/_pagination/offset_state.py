@@ -9,7 +9,7 @@ from collections.abc import Callable, Hashable, Sequence
 from itertools import islice
 from typing import Any, Generic, TypeVar
 
-import attrs
+from msgspec import Struct
 
 from .._messages import Page
 from ..errors import PaginationDriftWarning, PaginationError
@@ -32,8 +32,7 @@ def _content(row: object) -> Hashable:
         return repr(row)
 
 
-@attrs.frozen
-class Identity(Generic[T]):
+class Identity(Struct, Generic[T], frozen=True):
     """How a row is known again."""
 
     id_of: Callable[[T], Hashable | None]

@@ -7,7 +7,7 @@ from collections import deque
 from datetime import datetime
 from typing import cast
 
-import attrs
+from msgspec.structs import replace
 
 from ..errors import PaginationError
 from ..models import InvalidRow, Session
@@ -161,7 +161,7 @@ class Span:
         begin = self.newest or min(self._asked_end, self.end)
         self._cut_before, self.end = min(self._cut_before, self.end), end
         if isinstance(self.step, KeysetStep):
-            self.step = attrs.evolve(self.step, previous_total=None)  # it counted up to the end that was
+            self.step = replace(self.step, previous_total=None)  # it counted up to the end that was
         elif self.step is None:
             # Not `begin_at`: rows that are not given yet are of the page before.
             self.step = KeysetStep(instant_before(begin, TIMESTAMP_RESOLUTION))
@@ -235,11 +235,9 @@ class Span:
         """Take an answer in. What is raised here leaves the span as it was."""
         step = cast("KeysetState", self.step)
         until, offset = step.until, step.offset
-        following = step.next(
-            page, attrs.evolve(context, end=min(self.end, self._asked_end), page_size=self._largest_page)
-        )
+        following = step.next(page, replace(context, end=min(self.end, self._asked_end), page_size=self._largest_page))
         if isinstance(following, KeysetStep) and self._asked_end < self.end:
-            following = attrs.evolve(following, previous_total=None)
+            following = replace(following, previous_total=None)
         # The block is proven and the walk goes on behind it: what the page has of that is taken in with it. Else only
         # the block's own rows are, as those behind it may not be all.
         if until is not None and following is not None and following.start is not None and following.start > until:

@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import Any, Literal, Self, TypeAlias, TypeVar, cast
 
 import attrs
+from msgspec import Struct
 
 from .._validators import AsyncIterationOnly, non_negative_seconds, positive_int
 from ..errors import ClientClosedError, SyllableError
@@ -42,8 +43,7 @@ class DownloadOutcome:
     cannot be one."""
 
 
-@attrs.define(kw_only=True)
-class BulkDownload:
+class BulkDownload(Struct, kw_only=True):
     """What all sessions of one bulk download share.
 
     Attributes:

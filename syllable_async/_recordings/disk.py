@@ -5,8 +5,12 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any, TypeVar
+from concurrent import futures
+from concurrent.futures import Future
+from typing import TYPE_CHECKING, Any, TypeVar
+
+if TYPE_CHECKING:
+    from concurrent.futures import ThreadPoolExecutor
 
 T = TypeVar("T")
 MAX_THREADS = 8
@@ -25,7 +29,7 @@ class DiskThreads:
     def submit(self, work: Callable[..., T], *arguments: Any) -> Future[T]:
         """Run it when a thread is free."""
         if self._pool is None:
-            self._pool = ThreadPoolExecutor(MAX_THREADS, "syllable-disk")
+            self._pool = futures.ThreadPoolExecutor(MAX_THREADS, "syllable-disk")
         return self._pool.submit(work, *arguments)
 
 

@@ -11,7 +11,6 @@ import asyncio
 import errno
 import hashlib
 import os
-import re
 import stat
 from collections import deque
 from concurrent.futures import CancelledError, Future
@@ -22,6 +21,7 @@ from types import TracebackType
 from typing import Literal, Self, TypeVar, cast, get_args
 
 import attrs
+from msgspec import Struct
 
 from .disk import DiskThreads, InOrder
 from .filenames import recording_extension
@@ -51,11 +51,18 @@ MAX_SAME_NAME = 8
 """Part files of one name that are looked for; more only where so many tasks save under one name at once."""
 
 _FLAGS = os.O_WRONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
-_NO_FILE_NAME = re.compile("[\0\ud800-\udc7f\udd00-\udfff]")
-"""Surrogates from U+DC80 to U+DCFF stand for bytes of names that are no UTF-8 (PEP 383)."""
 _NO_LOCKS = {errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL}
 _NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EACCES}
 _EXISTS = "the target exists; if_exists='replace' or 'skip' permits it"
+
+
+def _can_be_path(text: str) -> bool:
+    """Surrogates from U+DC80 to U+DCFF are allowed: they stand for bytes of names that are no UTF-8 (PEP 383)."""
+    try:
+        text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        return False
+    return text != "" and "\0" not in text
 
 
 def check_if_exists(if_exists: IfExists) -> IfExists:
@@ -82,8 +89,7 @@ class SavedRecording:
     """True where a file stood there already, and nothing was asked for (`if_exists="skip"`)."""
 
 
-@attrs.frozen
-class Place:
+class Place(Struct, frozen=True):
     """Where a recording is to be saved: a file, or a directory and the name in it, without extension.
 
     Attributes:
@@ -110,7 +116,7 @@ class Place:
         given = os.fspath(cast("str", path if directory is None else directory))
         if not isinstance(given, str):
             raise TypeError("path and directory must be a str or a pathlib.Path")
-        if not given or _NO_FILE_NAME.search(given):
+        if not _can_be_path(given):
             raise ValueError("path and directory must not be empty, or hold a NUL character or a lone surrogate")
         means_directory = given.endswith((os.sep, os.altsep or os.sep)) or os.path.isdir(given)  # noqa: PTH112
         if directory is not None or means_directory:

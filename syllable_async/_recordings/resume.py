@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Literal, Protocol
 
-import attrs
+from msgspec import Struct
 
 from .._messages import Framing, StreamedResponse
 from ..errors import RecordingChangedError, RecordingError
@@ -49,8 +49,7 @@ def strong_etag(etag: str | None) -> str | None:
     return etag if etag is not None and _STRONG.fullmatch(etag) else None
 
 
-@attrs.frozen(kw_only=True)
-class Delivered:
+class Delivered(Struct, frozen=True, kw_only=True):
     """What is certain about a recording: how much of it was delivered, and as part of what."""
 
     offset: int = 0
@@ -59,8 +58,7 @@ class Delivered:
     """A strong ETag, or None."""
 
 
-@attrs.frozen(kw_only=True)
-class RangeRequest:
+class RangeRequest(Struct, frozen=True, kw_only=True):
     """One request: from `start` to the end, as a range or not."""
 
     delivered: Delivered
@@ -87,8 +85,7 @@ def smaller_overlap(overlap: int, compared: int) -> int:
     return max(SMALLEST_OVERLAP, compared // 2) if compared else overlap
 
 
-@attrs.frozen(kw_only=True)
-class BodySpan:
+class BodySpan(Struct, frozen=True, kw_only=True):
     """What a response says it brings. `end` is where its bytes stop, None when only the body's end can tell."""
 
     start: int

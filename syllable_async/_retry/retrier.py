@@ -7,7 +7,6 @@ from collections.abc import Awaitable, Callable
 from inspect import isawaitable
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, cast
 
-import attrs
 import msgspec
 
 from .._messages import Request
@@ -46,19 +45,17 @@ Attempt = Callable[[CallState], Awaitable[T]]
 _DEFAULT = RetryPolicy()
 
 
-def _own_policy(retrier: Retrier) -> RetryPolicy:
-    return retrier.policy if isinstance(retrier.policy, RetryPolicy) else _DEFAULT
-
-
-@attrs.frozen
 class Retrier:
     """Runs attempts by a policy. A first attempt that succeeds pays for none of this; the rest is tenacity's."""
 
-    policy: RetryPolicy | AsyncRetrying
-    quota: RetryQuota
-    clock: Clock
-    effective_policy: RetryPolicy = attrs.field(init=False, default=attrs.Factory(_own_policy, takes_self=True))
-    """Deadline and Retry-After stay ours where the policy is a tenacity object."""
+    __slots__ = ("clock", "effective_policy", "policy", "quota")
+
+    def __init__(self, policy: RetryPolicy | AsyncRetrying, quota: RetryQuota, clock: Clock) -> None:
+        self.policy = policy
+        self.quota = quota
+        self.clock = clock
+        self.effective_policy = policy if isinstance(policy, RetryPolicy) else _DEFAULT
+        """Deadline and Retry-After stay ours where the policy is a tenacity object."""
 
     async def run(
         self,
@@ -106,7 +103,7 @@ class Retrier:
 
     def with_policy(self, policy: Retries) -> Retrier:
         """The same brakes with another policy; None: this one."""
-        return self if policy is None else attrs.evolve(self, policy=check_policy(policy))
+        return self if policy is None else Retrier(check_policy(policy), self.quota, self.clock)
 
     async def _retry(self, attempt: Attempt[T], call: CallState, request: Request, failure: SyllableError) -> T:
         first: SyllableError | None = failure

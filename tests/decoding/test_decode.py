@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 from datetime import UTC, datetime, timedelta, timezone
 from enum import Enum
+from functools import lru_cache
 from types import NoneType, UnionType
 from typing import Any, get_args, get_origin
 
@@ -250,6 +251,32 @@ def test_models_are_frozen_keyword_only_and_discreet(cls: Any) -> None:
     if cls is not models.InspectLatencyResponse:
         names = {field.name for field in attrs.fields(cls)}
         assert (patient | {"source"}) & names <= hidden
+
+
+@lru_cache
+def as_attrs_makes_it(cls: Any) -> Any:
+    generated: Any = attrs.frozen(type(cls.__name__, (cls,), {}), kw_only=True)
+    assert all(name in generated.__dict__ for name in ("__eq__", "__hash__", "__repr__"))
+    return generated
+
+
+@given(st.data())
+@pytest.mark.parametrize("cls", MODELS, ids=lambda cls: cls.__name__)
+def test_models_compare_hash_and_show_as_attrs_would_make_them(cls: Any, data: st.DataObject) -> None:
+    model = data.draw(instances(cls))
+    twin: Any = as_attrs_makes_it(cls)(**attrs.asdict(model, recurse=False))
+    assert repr(model) == repr(twin)
+    assert model == attrs.evolve(model)
+    assert model != twin, "another class"
+    for name, value in attrs.asdict(model, recurse=False).items():
+        assert (model == attrs.evolve(model, **{name: None})) is (value is None), name
+    try:
+        hash(twin)
+    except TypeError:  # it holds JSON of dicts and lists
+        with pytest.raises(TypeError, match="unhashable"):
+            hash(model)
+    else:
+        assert hash(model) == hash(attrs.evolve(model))
 
 
 def test_a_session_reads_as_one_harmless_line() -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-import attrs
 import pytest
+from msgspec.structs import replace
 
 from syllable_async._pagination.keyset_page import KeysetPage
 from syllable_async._pagination.keyset_state import (
@@ -26,7 +26,7 @@ from syllable_async.models import ListResponseSession
 from .paged_source import at, session
 
 CONTEXT = KeysetContext(end=at(10_000_000), request_number=7)
-TRUSTING = attrs.evolve(CONTEXT, totals_trusted=True)
+TRUSTING = replace(CONTEXT, totals_trusted=True)
 
 
 def page_at(*micros: int, total: int | None = None, first: int = 0) -> KeysetPage:
@@ -142,7 +142,7 @@ def test_a_first_page_is_the_last_where_totals_are_trusted() -> None:
 
 @pytest.mark.parametrize(("page_size", "is_last"), [(0, True), (1, True), (2, False), (3, True)])
 def test_a_total_is_not_believed_on_a_page_as_long_as_the_longest_before(page_size: int, is_last: bool) -> None:
-    context = attrs.evolve(TRUSTING, page_size=page_size)
+    context = replace(TRUSTING, page_size=page_size)
     assert (KeysetStep(None).next(page_at(1, 2, total=2), context) is None) is is_last
     # Where pages have one row, one that has one row again tells nothing.
     assert KeysetStep(None).next(page_at(1, total=1), context) is None

@@ -11,6 +11,7 @@ from typing import Any
 
 import attrs
 import pytest
+from msgspec.structs import replace
 
 from syllable_async._pagination.cursor import Cursor, CursorSpan, fingerprint
 from syllable_async._pagination.keyset import SnapshotIterator
@@ -95,7 +96,7 @@ async def test_a_cursor_of_eight_spans_goes_on_with_any_number(later: int) -> No
 async def test_a_finished_cursor_gives_what_is_new_and_late_ones(parallel: int) -> None:
     now = at(10_000_000_000)
     source = Source(sessions(1_000))
-    first = walk(source, clock=attrs.evolve(QUICK, now=lambda: now), parallel=parallel)
+    first = walk(source, clock=replace(QUICK, now=lambda: now), parallel=parallel)
     assert len([row async for row in first]) == 1_000
     source.rows += [session(2_000, 9_000_000_001), session(2_001, 11_000_000_000)]
     second = walk(source, through_json(first.cursor), parallel=parallel)
@@ -182,7 +183,7 @@ async def test_sessions_that_are_deleted_are_asked_for_by_id_and_then_gone_on_fr
             del source.rows[:45]
 
     source.meanwhile = purge
-    pager = Pager(source, ListQuery.from_arguments(limit=10), attrs.evolve(QUICK, sleep=sleep), exists)
+    pager = Pager(source, ListQuery.from_arguments(limit=10), replace(QUICK, sleep=sleep), exists)
     got = ids([row async for row in pager.snapshot()])
     assert got == ids(sessions(100))[: got.index("s45")] + ids(source.rows)
     assert (asked, naps) == ([got[got.index("s45") - 1]], [1.0, 2.0])

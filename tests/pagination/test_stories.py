@@ -11,6 +11,7 @@ from random import Random
 
 import attrs
 import pytest
+from msgspec.structs import replace
 
 from syllable_async._pagination import keyset
 from syllable_async._pagination.cursor import Cursor
@@ -193,7 +194,7 @@ def followed(seed: int, hours: float = 2.5) -> tuple[set[str], int, int]:
             raise EnoughError
 
     async def part(most: int) -> Cursor:
-        clock = attrs.evolve(server.clock, sleep=sleep)
+        clock = replace(server.clock, sleep=sleep)
         walk = Pager(server, ListQuery.from_arguments(limit=story.limit), clock, server.exists).follow(cursor)
         with suppress(EnoughError):
             while most and server.now < last:

@@ -9,6 +9,7 @@ import attrs
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 from multidict import CIMultiDict
 
 from syllable_async._messages import Framing
@@ -86,9 +87,9 @@ def test_the_part_that_was_asked_for_is_taken() -> None:
     for same in ("BYTES 50-199/200", " bytes 50-199/200 "):
         assert span_of(ASKED, Answer(206, {**GOOD, "Content-Range": same})) == offer
     short = {**GOOD, "Content-Range": "bytes 50-99/200", "Content-Length": "50"}
-    assert span_of(ASKED, Answer(206, short)) == attrs.evolve(offer, end=100)
+    assert span_of(ASKED, Answer(206, short)) == replace(offer, end=100)
     one = {**GOOD, "Content-Range": "bytes 50-50/200", "Content-Length": "1"}
-    assert span_of(ASKED, Answer(206, one)) == attrs.evolve(offer, end=51)
+    assert span_of(ASKED, Answer(206, one)) == replace(offer, end=51)
 
 
 @pytest.mark.parametrize(
@@ -200,7 +201,7 @@ def test_a_total_may_grow_and_not_shrink() -> None:
     span = BodySpan(start=0, end=9, total=9, etag='"b"', framing="length")
     for delivered in (Delivered(), Delivered(offset=9), Delivered(offset=5, total=9, etag='"a"')):
         check_total(delivered, span)
-        check_total(delivered, attrs.evolve(span, total=None))
+        check_total(delivered, replace(span, total=None))
     check_total(Delivered(total=10, etag='"a"'), span)  # another recording, said so, and nothing was delivered
     for delivered in (
         Delivered(offset=10),
@@ -211,7 +212,7 @@ def test_a_total_may_grow_and_not_shrink() -> None:
         with pytest.raises(RecordingChangedError, match="is 9 bytes long now, 10 were"):
             check_total(delivered, span)
     with pytest.raises(RecordingChangedError, match="10 were announced"):
-        check_total(Delivered(total=10, etag='"a"'), attrs.evolve(span, etag=None))
+        check_total(Delivered(total=10, etag='"a"'), replace(span, etag=None))
 
 
 @pytest.mark.parametrize("coding", ["gzip, chunked", "chunked, gzip", "xchunked", "chunked, chunked", "gzip", "x"])
@@ -239,14 +240,14 @@ WHOLE = BodySpan(start=0, end=None, total=None, etag=None, framing="chunked")
 
 
 def test_what_an_end_proves() -> None:
-    close = attrs.evolve(WHOLE, framing="close")
+    close = replace(WHOLE, framing="close")
     assert completeness(Delivered(offset=5, total=5), close, 5) == "length"
     assert completeness(Delivered(offset=4, total=5), WHOLE, 4) is None
     assert completeness(Delivered(offset=6, total=5), WHOLE, 6) is None
     assert completeness(Delivered(offset=5), WHOLE, 5) == "chunked"
     assert completeness(Delivered(offset=5), close, 5) == "none"
     assert completeness(Delivered(offset=5), close, 4) is None
-    assert completeness(Delivered(offset=5), attrs.evolve(WHOLE, start=2, end=9, total=9), 4) is None
+    assert completeness(Delivered(offset=5), replace(WHOLE, start=2, end=9, total=9), 4) is None
     with pytest.raises(RecordingChangedError, match="4 bytes long now, 5"):
         completeness(Delivered(offset=5), WHOLE, 4)
 
@@ -326,13 +327,13 @@ def test_what_nothing_could_prove_is_a_change() -> None:
     tail = held_in_tail(b"56789")
     delivered = Delivered(offset=10, total=20, etag='"a"')
     anew = BodySpan(start=0, end=20, total=20, etag='"a"', framing="length")
-    for span in (anew, attrs.evolve(anew, etag='"b"'), attrs.evolve(anew, etag=None)):
+    for span in (anew, replace(anew, etag='"b"'), replace(anew, etag=None)):
         with pytest.raises(RecordingChangedError, match="cannot be compared"):
             PrefixCheck(delivered, span, tail, None)
         digest = hashlib.sha256(b"0123456789").digest()
         assert compare(PrefixCheck(delivered, span, tail, digest), b"0123456789new", 4) == b"new"
         assert compare(PrefixCheck(delivered, span, held_in_tail(b"0123456789"), None), b"0123456789new", 4) == b"new"
-    part = attrs.evolve(anew, start=5)
+    part = replace(anew, start=5)
     assert compare(PrefixCheck(delivered, part, tail, None), b"56789new", 4) == b"new"
 
 
@@ -343,4 +344,4 @@ def test_what_is_read_from_the_start_is_hashed_so_that_a_hash_can_go_on() -> Non
     compare(check, b"0123456789new", 3)
     assert check.sha256 is not None
     assert check.sha256.digest() == hashlib.sha256(b"0123456789").digest()
-    assert PrefixCheck(delivered, attrs.evolve(anew, start=5), tail, None).sha256 is None
+    assert PrefixCheck(delivered, replace(anew, start=5), tail, None).sha256 is None
