@@ -7,7 +7,9 @@ path. A body that does not fit is read once more, leniently; what was repaired i
 from __future__ import annotations
 
 import dataclasses
+import math
 import re
+import sys
 import warnings
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -37,8 +39,11 @@ _FINE_TIME = re.compile(rb"\d:\d\d\.\d{7}").search
 _LONG_FRACTION = re.compile(rb"\.\d{7}").search
 """A time or a number; quick, because it begins with a character of its own, and is called by no function of ours."""
 _HEAD = 1024
-"""Bytes that are looked at for such times: a row. A server that writes them does so in each row, and to search a whole
-page costs a seventh of its decoding."""
+"""Bytes that are searched for such times, a row, once a server is known not to write them: to search a whole page costs
+a seventh of its decoding."""
+_SEARCHED_WHOLE = 2**20
+"""Bytes of responses of one type that are searched whole before that: where a server leaves out the zeros at the end of
+a time, only some of its times are too fine."""
 _warned: set[tuple[str, Change]] = set()
 """What was warned of in this process: once per type and path."""
 
@@ -234,6 +239,9 @@ class _Reader:
         self.is_native = self.converter is None or self.converter.is_native(cls)
         """Whether no user's hook is in the way."""
         self._load = native_decoder(cls) if self.converter is None else self.converter.get_loads_hook(cls)
+        self._search_end = sys.maxsize
+        self._search_whole: float = _SEARCHED_WHOLE
+        """Bytes that are still to be searched whole; for ever, where one such time was found."""
         self._exceptions: tuple[type[BaseException], ...] = DECODE_EXCEPTIONS
         self._failure = decode_failure
         if self.converter is not None:
@@ -248,21 +256,27 @@ class _Reader:
         except self._exceptions as error:
             result = self._failure(error)
         else:
-            if _LONG_FRACTION(body, 0, _HEAD) is None or _FINE_TIME(body, 0, _HEAD) is None:
+            end = self._search_end
+            if _LONG_FRACTION(body, 0, end) is None or _FINE_TIME(body, 0, end) is None:
+                if end != _HEAD:
+                    self._count_searched(body)
                 return result
+            self._search_whole, self._search_end = math.inf, sys.maxsize
         value = self.attempt(msgspec.json.decode, body)
         if isinstance(value, DecodeFailure):
             return result
         again = self._leniently(value)
         return result if again is None else again
 
+    def _count_searched(self, body: bytes) -> None:
+        self._search_whole -= len(body)
+        if self._search_whole <= 0:
+            self._search_end = _HEAD
+
     def reread(self, value: Any) -> Any:
-        """A `cls` from decoded JSON, or a `DecodeFailure`."""
-        result = self.attempt(self._structure, value)
-        if not isinstance(result, DecodeFailure):
-            return result
+        """A `cls` from decoded JSON, or a `DecodeFailure`; leniently at once, which alone sees a time too fine."""
         again = self._leniently(value)
-        return result if again is None else again
+        return self.attempt(self._structure, value) if again is None else again
 
     def _leniently(self, value: Any) -> Any:
         """None where there is nothing that a lenient reading could change."""

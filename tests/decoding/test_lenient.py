@@ -55,6 +55,31 @@ def test_a_time_in_another_form_is_read_with_the_same_value(written: Any) -> Non
     assert session(timestamp=written).timestamp == MOMENTS[written].replace(tzinfo=UTC)
 
 
+FINE = {"timestamp": "2026-01-05T10:00:00.9999999Z"}
+CUT = datetime(2026, 1, 5, 10, 0, 0, 999_999, tzinfo=UTC)
+LONG = {**AT, "agent_name": "x" * 2000}
+
+
+@pytest.mark.parametrize("before", [[LONG], [LONG, {"timestamp": "2026-01-05T10:00:00.5Z"}], [{"session_id": "1"}]])
+@pytest.mark.filterwarnings("ignore::syllable_async.ResponseDriftWarning")
+def test_a_time_that_is_too_fine_is_cut_in_any_row(before: list[Any]) -> None:
+    found = decode_page(page(*before, FINE), models.ListResponseSession, make_converter(), keep_invalid=True)
+    assert found.rows[-1].timestamp == CUT
+
+
+@pytest.mark.filterwarnings("ignore::syllable_async.ResponseDriftWarning")
+def test_whole_bodies_are_searched_until_a_mebibyte_had_no_such_time() -> None:
+    def cut_after(*bodies: bytes) -> list[bool]:
+        converter = make_converter()
+        read = [decode(body, models.ListResponseSession, converter).items[-1] for body in bodies]
+        return [row.timestamp == CUT for row in read]
+
+    plain = page(*[LONG] * 100)  # 200 kB
+    assert cut_after(*[plain] * 5, page(LONG, FINE))[-1]
+    assert cut_after(*[plain] * 6, page(LONG, FINE), page(FINE), page(LONG, FINE))[-3:] == [False, True, True]
+    assert cut_after(page(LONG, FINE), *[plain] * 9, page(LONG, FINE))[-1], "such a time was seen"
+
+
 @pytest.mark.parametrize("written", ["10:00", "2026-13-05", "2026-01-05T25:00Z", "yesterday", "", True, [], 10**30])
 def test_what_has_no_plain_meaning_as_a_time_is_refused(written: Any) -> None:
     with pytest.raises(ResponseValidationError, match="timestamp"):
