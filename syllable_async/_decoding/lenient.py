@@ -18,13 +18,14 @@ import msgspec
 
 IsKept = Callable[[Any], bool]
 """Whether a type belongs to a user's hook, which is handed the JSON as it came."""
+_SEPARATOR = re.compile(r"(?<=\d)_(?=\d)", re.ASCII)
 _INTEGER = re.compile(r"\s*([+-]?\d+)(?:\.0*)?\s*", re.ASCII)
 _NUMBER = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?\s*", re.ASCII)
 _TRUE = frozenset({"1", "on", "t", "true", "y", "yes"})
 _FALSE = frozenset({"0", "off", "f", "false", "n", "no"})
 _MOMENT = re.compile(
     r"\s*(\d{4}-\d\d-\d\d)"
-    r"(?:[Tt_ ](\d\d:\d\d)(?::(\d\d)(?:[.,](\d+))?)?\s*([Zz]|[+-]\d\d:?\d\d|[+-]\d\d)?)?\s*",
+    r"(?:[Tt_ ](\d\d:\d\d)(?::(\d\d)(?:[.,](\d+))?)?\s*([Zz]|[+\-\u2212]\d\d:?\d\d|[+\-\u2212]\d\d)?)?\s*",
     re.ASCII,
 )
 _MILLISECONDS_FROM = 2e10
@@ -107,8 +108,8 @@ def _fits(value: Any, cls: Any) -> bool:
 
 
 def _read_int(value: Any) -> int | None:
-    if isinstance(value, str):  # "5", " 5 ", "5.0"
-        match = _INTEGER.fullmatch(value)
+    if isinstance(value, str):  # "5", " 5 ", "5.0", "5_000"
+        match = _INTEGER.fullmatch(_without_separators(value))
         return int(match[1]) if match is not None and len(match[1]) <= 4300 else None
     if isinstance(value, float):  # 3.0, and neither 3.5 nor 6e31, whose digits nobody meant
         return int(value) if value.is_integer() and abs(value) < 2**63 else None
@@ -117,8 +118,14 @@ def _read_int(value: Any) -> int | None:
 
 def _read_float(value: Any) -> float | None:
     if isinstance(value, str):  # "1.5"; not "nan" and "inf", which JSON cannot say
-        return float(value) if _NUMBER.fullmatch(value) and abs(float(value)) < float("inf") else None
+        text = _without_separators(value)
+        return float(text) if _NUMBER.fullmatch(text) and abs(float(text)) < float("inf") else None
     return float(value)
+
+
+def _without_separators(number: str) -> str:
+    """Without any white space around it, and without underscores between its digits."""
+    return _SEPARATOR.sub("", number.strip())
 
 
 def _read_bool(value: Any) -> bool | None:
@@ -183,7 +190,8 @@ def _offset(offset: str | None) -> str:
     if offset is None or offset in {"Z", "z"}:
         return "" if offset is None else "Z"
     digits = offset[1:].replace(":", "").ljust(4, "0")
-    return f"{offset[0]}{digits[:2]}:{digits[2:]}"
+    sign = "+" if offset[0] == "+" else "-"  # ISO 8601 prefers U+2212 to the hyphen
+    return f"{sign}{digits[:2]}:{digits[2:]}"
 
 
 _READERS: dict[Any, Callable[[Any], Any]] = {
