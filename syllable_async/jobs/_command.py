@@ -23,6 +23,7 @@ from syllable_async import (
     HTTPValidationError,
     PermissionDeniedError,
     SyllableError,
+    __version__,
 )
 
 if TYPE_CHECKING:
@@ -162,6 +163,7 @@ def make_parser(prog: str) -> Parser:
     about = "Jobs over the sessions of the Syllable API. After any failure run the same command again."
     status = "exit status: 0 all done, 1 some failed (listed), 2 wrong use or no key, 130/143 interrupted"
     top = Parser(prog=prog, description=about, epilog=status)
+    top.add_argument("--version", action="version", version=f"syllable-async {__version__}")
     commands = top.add_subparsers(dest="command", metavar="COMMAND", parser_class=Parser)
     for name, words in WORDS.items():
         command = commands.add_parser(

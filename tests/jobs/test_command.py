@@ -21,6 +21,7 @@ from unittest.mock import Mock
 
 import pytest
 
+from syllable_async import __version__
 from syllable_async.__main__ import main
 from syllable_async.jobs import _command, _export
 from syllable_async.testing import FakeSyllable, faults
@@ -366,6 +367,10 @@ def test_help_shows_examples_and_needs_no_extra(capsys: pytest.CaptureFixture[st
         assert "examples:" in shown
         assert "--to" in shown
     assert main(()) == 2
+    capsys.readouterr()
+    with pytest.raises(SystemExit) as ended:
+        main(("--version",))
+    assert (ended.value.code, capsys.readouterr().out) == (0, f"syllable-async {__version__}\n")
 
 
 def test_last_means_today_and_the_days_before(run: Run, api: FakeSyllable, tmp_path: Path) -> None:
