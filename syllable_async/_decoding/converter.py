@@ -102,11 +102,11 @@ class HookAwareConverter(MsgspecJsonConverter):
 
     def is_users(self, cl: Any) -> bool:
         """Whether a user's hook is registered for just this type."""
-        return any(predicate(cl) for predicate in self._user_hooks if predicate is not _is_class)
+        return any(_accepts(predicate, cl) for predicate in self._user_hooks if predicate is not _is_class)
 
     def _has_user_hook(self, cl: Any) -> bool:
         return bool(self._user_hooks) and any(
-            predicate(part) for part in _types_within(cl) for predicate in self._user_hooks
+            _accepts(predicate, part) for part in _types_within(cl) for predicate in self._user_hooks
         )
 
     def _note_user_hook(self, predicate: _Predicate) -> None:
@@ -120,8 +120,8 @@ class HookAwareConverter(MsgspecJsonConverter):
             result = super().register_structure_hook(cl)
             self._note_user_hook(lambda _: True)
             return result
-        if not _is_class(cl):
-            # Unions and generics: cattrs' own registries for them would be asked after our factories.
+        if not _may_have_subclasses(cl):
+            # Unions and generics as well: cattrs' own registries for them would be asked after our factories.
             return self.register_structure_hook_func(lambda part: part == cl, func)
         super().register_structure_hook(cl, func)
         if cl is int and bool not in self._hooked_classes:
@@ -154,13 +154,29 @@ def _is_class(value: object) -> bool:
     return isinstance(value, type) and not isinstance(value, GenericAlias)
 
 
+def _accepts(predicate: _Predicate, cl: Any) -> bool:
+    """As cattrs asks: a predicate that fails, such as `issubclass` of what is no class, does not accept."""
+    try:
+        return bool(predicate(cl))
+    except Exception:  # noqa: BLE001 - a predicate of the user's
+        return False
+
+
+def _may_have_subclasses(cl: Any) -> bool:
+    try:
+        return _is_class(cl) and issubclass(cl, cl)
+    except TypeError:  # a TypedDict, or a protocol: cattrs' registry of classes would fail for every other class
+        return False
+
+
 def _types_within(cl: Any, seen: list[Any] | None = None) -> list[Any]:
-    """Every type that stands in `cl`: itself, its fields', its arguments'."""
+    """Every type that stands in `cl`: itself, its fields', its arguments', what a `NewType` or a `type` names."""
     seen = [] if seen is None else seen
     if cl in seen or cl is Ellipsis or isinstance(cl, str):
         return seen
     seen.append(cl)
-    for part in (*get_args(cl), *_field_types(cl)):
+    named = [getattr(cl, name) for name in ("__supertype__", "__value__") if hasattr(cl, name)]
+    for part in (*get_args(cl), *_field_types(cl), *named):
         _types_within(part, seen)
     return seen
 

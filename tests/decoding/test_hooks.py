@@ -10,7 +10,7 @@ import traceback
 from collections.abc import Callable
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
-from typing import Any, Literal, Optional, TypedDict
+from typing import Annotated, Any, Generic, Literal, NewType, Optional, Protocol, TypedDict, TypeVar
 from uuid import UUID
 
 import attrs
@@ -60,6 +60,21 @@ class Struct(msgspec.Struct):
     maybe: int | None = None
 
 
+Name = NewType("Name", str)
+Names = NewType("Names", list[Name])
+T = TypeVar("T")
+
+
+@attrs.frozen
+class Named:
+    name: Name
+
+
+@attrs.frozen
+class Box(Generic[T]):
+    value: T
+
+
 INNER = {"name": "a", "when": AT, "maybe": 5}
 TYPES: dict[Any, Any] = {
     Inner: INNER,
@@ -72,9 +87,14 @@ TYPES: dict[Any, Any] = {
     tuple[Inner, ...]: [INNER],
     Inner | None: INNER,
     list[int | None]: [1, None],
+    Named: {"name": "a"},
+    Box[Name]: {"value": "a"},
+    list[Name | None]: ["a", None],
+    Names: ["a"],
+    Annotated[Named, "a remark"]: {"name": "a"},
 }
 HOOKED: list[Any] = [
-    *(str, int, float, bool, datetime, Inner, Child, Outer, Data),
+    *(str, int, float, bool, datetime, Inner, Child, Outer, Data, Name, Named),
     *(int | None, Optional[int], Inner | None, Optional[bool]),  # noqa: UP045 - both spellings
 ]
 Register = Callable[[Any, Any, Any], Any]
@@ -90,6 +110,9 @@ def mark(name: str) -> Callable[[Any, Any], Any]:
 WAYS: dict[str, Register] = {
     "hook": lambda converter, cls, hook: converter.register_structure_hook(cls, hook),
     "func": lambda converter, cls, hook: converter.register_structure_hook_func(lambda part: part == cls, hook),
+    "func that asks classes alone": lambda converter, cls, hook: converter.register_structure_hook_func(
+        lambda part: issubclass(part, cls), hook
+    ),
     "factory": lambda converter, cls, hook: converter.register_structure_hook_factory(
         lambda part: part == cls,
         lambda _: hook,
@@ -127,6 +150,31 @@ def test_random_hooks_on_random_types_are_called_as_plain_cattrs_calls_them(exam
     each()
 
 
+@pytest.mark.parametrize("cls", [Named, Box[Name], list[Name | None], Names, Annotated[Named, "a remark"]])
+@pytest.mark.parametrize("hooked", [str, Name, Named])
+@pytest.mark.parametrize("way", ["hook", "func"])
+def test_hooks_reach_what_a_new_type_names(cls: Any, hooked: Any, way: str) -> None:
+    judge(cls, [(way, hooked)], decode_first=True, copied=False)
+
+
+class Speaks(Protocol):
+    def speak(self) -> None: ...
+
+
+@pytest.mark.parametrize("hooked", [Typed, Speaks])
+def test_a_hook_of_what_has_no_subclasses_concerns_no_other_type(hooked: Any) -> None:
+    converter = make_converter()
+    converter.register_structure_hook(hooked, mark("hooked"))
+    for cls, value in TYPES.items():
+        body = json.dumps(value).encode()
+        expected = mark("hooked")(value, None) if cls is hooked else decode(body, cls)
+        assert decode(body, cls, converter) == expected
+    if hooked is Typed:
+        assert decode(json.dumps([TYPES[Typed]]).encode(), list[Typed], converter) == [
+            mark("hooked")(TYPES[Typed], None)
+        ]
+
+
 def test_a_converter_that_forgets_unions_would_be_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     """The naive version: cattrs' own registry for unions, which our factory for optionals hides."""
     from cattrs.preconf.msgspec import MsgspecJsonConverter
@@ -141,6 +189,16 @@ def test_a_converter_that_forgets_unions_would_be_caught(monkeypatch: pytest.Mon
 @pytest.mark.parametrize("choices", [[int], [bool, int], [int, bool], [bool, int, int]])
 def test_a_bool_is_an_int_for_cattrs(choices: list[Any]) -> None:
     judge(Data, [("hook", cls) for cls in choices], decode_first=False, copied=False)
+
+
+@pytest.mark.parametrize("cls", [*TYPES, Session])
+def test_a_predicate_that_fails_accepts_nothing_as_in_cattrs(cls: Any) -> None:
+    if cls is not Session:
+        judge(cls, [("func that asks classes alone", Inner)], decode_first=True, copied=True)
+    converter = make_converter()
+    converter.register_structure_hook_func(lambda part: part.__origin__ is list, mark("hooked"))
+    body = json.dumps(TYPES.get(cls, {"timestamp": AT})).encode()
+    decode(body, cls, converter)
 
 
 def test_hooks_reach_into_structs() -> None:
