@@ -51,10 +51,10 @@ class Retrier:
     __slots__ = ("clock", "effective_policy", "policy", "quota")
 
     def __init__(self, policy: RetryPolicy | AsyncRetrying, quota: RetryQuota, clock: Clock) -> None:
-        self.policy = policy
-        self.quota = quota
-        self.clock = clock
-        self.effective_policy = policy if isinstance(policy, RetryPolicy) else _DEFAULT
+        self.policy: RetryPolicy | AsyncRetrying = policy
+        self.quota: RetryQuota = quota
+        self.clock: Clock = clock
+        self.effective_policy: RetryPolicy = policy if isinstance(policy, RetryPolicy) else _DEFAULT
         """Deadline and Retry-After stay ours where the policy is a tenacity object."""
 
     async def run(
