@@ -34,7 +34,7 @@ from ._download import download
 from ._export import WITH, check_extra, export
 from ._follow import follow
 from ._progress import shown
-from ._reports import ExportReport, FollowReport, JobProgress
+from ._reports import DownloadReport, ExportReport, FollowReport, JobProgress
 from ._storage import DATE, remove_own
 from ._walk import by_field
 
@@ -313,21 +313,31 @@ class Command:
                 self.latest = now
                 tell(now)
 
+            report: ExportReport | DownloadReport | FollowReport
             if self.name == "export":
                 chosen = {"with_": options.with_, "refresh": options.refresh, "fewer": options.fewer}
                 storage = options.storage_options
                 report = await export(client, **common, **chosen, storage_options=storage, progress=progress)
-                return self._end_export(report)
-            if self.name == "download":
-                downloaded = await download(client, **common, progress=progress)
-                self.say(
-                    f"download: {downloaded.sessions} sessions: {downloaded.saved} saved, {downloaded.skipped} there"
-                    f" already, {downloaded.none} without, {downloaded.pending} pending, {downloaded.failed} failed"
-                )
-                return self._end(downloaded.complete, downloaded.sessions, downloaded.recordings)
-            followed = await self._follow(client, common, progress)
-            self.span = f"{followed.since.isoformat(timespec='seconds')}/"
-            return self._end(True, followed.sessions, followed.files)
+            elif self.name == "download":
+                report = await download(client, **common, progress=progress)
+            else:
+                report = await self._follow(client, common, progress)
+        # The bars are gone: as long as they stand they break lines at the terminal's width.
+        return self._end_job(report)
+
+    def _end_job(self, report: ExportReport | DownloadReport | FollowReport) -> int:
+        if isinstance(report, ExportReport):
+            return self._end_export(report)
+        if isinstance(report, FollowReport):
+            self.span = f"{report.since.isoformat(timespec='seconds')}/"
+            if report.problems:
+                self.say(f"follow: {report.problems} could not be read" + ", see _problems" * bool(self.options.to))
+            return self._end(report.complete, report.sessions, report.files)
+        self.say(
+            f"download: {report.sessions} sessions: {report.saved} saved, {report.skipped} there already,"
+            f" {report.none} without, {report.pending} pending, {report.failed} failed"
+        )
+        return self._end(report.complete, report.sessions, report.recordings)
 
     def _end(self, complete: bool, rows: int, files: int) -> int:
         status = 0 if complete else 1
@@ -431,13 +441,26 @@ async def _until_signalled(command: Command) -> int:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; the exit status."""
+    if not sys.stderr:  # it was closed before Python began
+        sys.stderr = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - to the end of the process
     prog = Path(sys.argv[0]).name
     parser = make_parser("python -m syllable_async" if prog == "__main__.py" else prog)
-    options = parser.parse_args(argv)
-    if options.command is None:
-        parser.print_help(sys.stderr)
-        return 2
     try:
+        options = parser.parse_args(argv)
+        if options.command is None:
+            parser.print_help(sys.stderr)
+            return 2
         return asyncio.run(_until_signalled(Command(parser.prog, options)))
     except KeyboardInterrupt:  # before the handlers stood
         return 128 + signal.SIGINT
+    finally:
+        _empty_stdout()
+
+
+def _empty_stdout() -> None:
+    """Python flushes it once more at its end, and where that fails ends with a status of its own."""
+    try:
+        if sys.stdout:
+            sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -24,7 +24,7 @@ TAIL = 2**16
 NAME = re.compile(rf"sessions-{DATE}\.parquet")
 FEWER = 0.9
 """A file with less than this share of the rows that stand there is taken for a mistake."""
-Outcome = Literal["written", "superseded", "fewer"]
+Outcome = Literal["written", "superseded", "fewer", "wider"]
 
 
 @attrs.frozen(kw_only=True)
@@ -36,12 +36,18 @@ class Record:
     with_: tuple[str, ...]
     day: date
     begun: Aware
+    order: tuple[Aware, Aware] | None = None
+    """When its walk began by the API's clock, whose seconds are whole, and by ours; tells later walks from earlier."""
     rows: int = 0
     problems: int = 0
     """Sessions, or parts of sessions, that could not be read: they stand in `_problems/`."""
     passing: int = 0
     """Those of the problems that may pass."""
     version: int = VERSION
+
+    def is_later(self, other: Self) -> bool:
+        """Whether its walk began after another's."""
+        return (self.order or (self.begun, self.begun)) > (other.order or (other.begun, other.begun))
 
     def is_final(self, settle: timedelta) -> bool:
         """Whether no later run has to write the day again. An empty answer proves nothing about a day."""
@@ -119,17 +125,32 @@ class DayFiles:
         """What a reader of a day opens."""
         return self.storage.address(name_of(day))
 
-    def publish(self, part: Part, record: Record, problems: Iterable[Problem], *, fewer: bool) -> Outcome:
-        """Put a day in place, unless a walk that began later did, or most of its rows would go."""
+    def publish(
+        self, part: Part, record: Record, problems: Iterable[Problem], *, fewer: bool
+    ) -> tuple[Outcome, Record | None]:
+        """Put a day in place, unless a walk that began later did, or parts or most of its rows would go.
+
+        Returns:
+            What came of it, and what stood there before.
+
+        Raises:
+            TargetError: another API or other filters came into the folder meanwhile.
+        """
+        name = name_of(record.day)
         with self.storage.exclusively():
-            held = self._read(name_of(record.day))
-            if held is not None and (held.begun > record.begun or not set(held.with_) <= set(record.with_)):
-                return "superseded"
+            held = self._read(name)
+            if held is not None and held.is_later(record):
+                return "superseded", held
+            if held is not None and not set(held.with_) <= set(record.with_):
+                return "wider", held
             if held is not None and record.rows < FEWER * held.rows and not fewer:
-                return "fewer"
+                return "fewer", held
+            if held is None:
+                for other in sorted(found for found in self.storage.names() if NAME.fullmatch(found))[-1:]:
+                    self._read(other)
             list_problems(self.storage, record.day, problems)
-            self.storage.put(part, name_of(record.day))
-        return "written"
+            self.storage.put(part, name)
+        return "written", held
 
 
 def name_of(day: date) -> str:

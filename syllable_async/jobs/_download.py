@@ -20,7 +20,7 @@ from ._problems import Problem, list_problems
 from ._reports import DownloadReport, JobProgress, Progress
 from ._storage import LocalFolder, make_folder, open_folder
 from ._threads import in_thread
-from ._walk import Filters, PatientWalk, api_now
+from ._walk import Filters, PatientWalk, times
 
 DISK = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM}
 """Errors of the disk that every other session would meet too."""
@@ -108,8 +108,10 @@ class Download:
 
     async def _download_day(self, day: date) -> None:
         start, end = bounds(day)
-        begun = await self.patience.run(lambda: api_now(self.client, lambda: datetime.now(UTC)))
+        found = await self.patience.run(lambda: times(self.client, lambda: datetime.now(UTC)))
+        begun = found.earlier
         if begun <= start:
+            found.check()
             return
         place = self.folder.root / str(day)
         await in_thread(make_folder, place)

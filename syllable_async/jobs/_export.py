@@ -32,7 +32,7 @@ from ._problems import Problem
 from ._reports import DayReport, ExportReport, ExportStatus, JobProgress, Progress
 from ._storage import open_storage
 from ._threads import in_thread
-from ._walk import Filters, PatientWalk, api_now
+from ._walk import Filters, PatientWalk, times
 
 if TYPE_CHECKING:
     from ._day_file import DayFiles, Record
@@ -216,8 +216,10 @@ class Export:
         from ._schema import DayWriter  # noqa: PLC0415 - the extra
 
         start, end = bounds(day)
-        begun = await self.patience.run(lambda: api_now(self.client, self.now))
+        found = await self.patience.run(lambda: times(self.client, self.now))
+        begun = found.earlier
         if begun <= start:
+            found.check()
             return self._report(day, "kept", held)  # by the API's clock the day is still to come
         parts: tuple[With, ...] = tuple(
             name for name in WITH if name in self.with_ or (held is not None and name in held.with_)
@@ -235,19 +237,20 @@ class Export:
                 with_=parts,
                 day=day,
                 begun=begun,
+                order=(found.api, found.ours),
                 rows=writer.rows,
                 problems=len(problems),
                 passing=sum(problem.may_pass for problem in problems),
             )
             await in_thread(writer.close, {KEY: record.to_json()})
-            outcome: ExportStatus = await in_thread(
-                lambda: self.files.publish(part, record, problems, fewer=self.fewer)
-            )
+            outcome, stands = await in_thread(lambda: self.files.publish(part, record, problems, fewer=self.fewer))
+        if outcome == "wider":  # another run has put more parts there meanwhile: the day is read again, with those too
+            return await self._write_day(day, stands, parallel)
         if outcome == "fewer":
-            stands = 0 if held is None else held.rows
-            error = f"the API lists {record.rows} sessions now, {stands} stand there and were kept; see fewer"
-            return self._report(day, "fewer", held, error)
-        return self._report(day, outcome, record)
+            rows = 0 if stands is None else stands.rows
+            error = f"the API lists {record.rows} sessions now, {rows} stand there and were kept; see fewer"
+            return self._report(day, "fewer", stands, error)
+        return self._report(day, outcome, record if outcome == "written" else stands)
 
     async def _copy(self, walk: PatientWalk, day: DayInWork) -> None:
         """Read sessions, and have each chunk written while the next are read."""

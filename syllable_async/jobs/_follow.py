@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 import re
 from collections.abc import Callable, Mapping
@@ -16,14 +17,15 @@ from typing import Any, BinaryIO, NoReturn, Self
 import attrs
 import msgspec
 
-from syllable_async import AsyncSyllableClient, Cursor, Session, to_json
+from syllable_async import AsyncSyllableClient, Cursor, InvalidRow, Session, to_json
 
 from ._days import Aware
 from ._patience import Patience, check_job
+from ._problems import Problem, list_problems
 from ._reports import FollowReport, JobProgress, Progress
 from ._storage import LocalFolder, TargetError, local_path, make_folder, open_folder, remove_abandoned
 from ._threads import ended, in_thread
-from ._walk import Filters, PatientWalk
+from ._walk import Filters, PatientWalk, times
 
 OVERLAP = 14_400.0
 """Seconds that a session may appear late: it is listed when it ends, with the time of its beginning."""
@@ -122,30 +124,39 @@ async def follow(
         raise ValueError("since must be an aware datetime")
     filters = Filters.from_arguments(search, agent_name, include_test=include_test)
     path = None if state is None else local_path(state, "file")
+    folder: LocalFolder | None = None
     if isinstance(to, str | os.PathLike):
         folder = open_folder(to)
         await in_thread(folder.prepare)
         path, write = path or folder.root / STATE, partial(write_file, folder)
     else:
         write = partial(write_stream, to)
+    found = None if path is None else await in_thread(State.read, path)
+    patient = Patience(patience if once else math.inf)
+    if found is None and since is None:
+        since = (await patient.run(lambda: times(client, _now))).present
     job = Follow(
         client=client,
         filters=filters,
         write=write,
+        folder=folder,
         path=path,
-        state=await in_thread(_begin, path, client.base_url, filters, since),
+        state=await in_thread(_begin, path, found, client.base_url, filters, since),
         interval=interval,
-        patience=Patience(patience),
+        patience=patient,
         progress=progress,
     )
     return await (job.once() if once else job.forever())
 
 
-def _begin(path: Path | None, origin: str, filters: Filters, since: datetime | None) -> State:
-    """The state that was saved, if it is of this job; else a new one, saved at once, so that its beginning stays."""
-    found = None if path is None else State.read(path)
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+def _begin(path: Path | None, found: State | None, origin: str, filters: Filters, since: datetime | None) -> State:
+    """The state that was found, if it is of this job; else a new one, saved at once, so that its beginning stays."""
     if found is None:
-        new = State(origin=origin, filters=filters.pairs, since=since or datetime.now(UTC))
+        new = State(origin=origin, filters=filters.pairs, since=since or _now())
         if path is not None:
             new.save(path)
         return new
@@ -179,19 +190,24 @@ class Follow:
     client: AsyncSyllableClient
     filters: Filters
     write: Callable[[list[bytes]], None]
+    folder: LocalFolder | None
+    """Where problems are listed."""
     path: Path | None
     state: State
     interval: float
     patience: Patience
     progress: Progress | None
     _report: FollowReport = attrs.field(init=False)
+    _problems: list[Problem] = attrs.field(factory=list[Problem], init=False)
+    """Those that are not listed yet."""
 
     def __attrs_post_init__(self) -> None:
         self._report = FollowReport(origin=self.state.origin, since=self.state.since)
 
     async def once(self) -> FollowReport:
         """All that is there now and did not come before."""
-        pager = self.filters.list(self.client, self.state.since, max(self.state.since, datetime.now(UTC)))
+        now = (await self.patience.run(lambda: times(self.client, _now))).present
+        pager = self.filters.list(self.client, self.state.since, max(self.state.since, now), self._note_invalid)
         found = pager.snapshot(self.state.walked(), overlap=OVERLAP)
         walk = PatientWalk(found, self.patience)
         async with aclosing(walk):
@@ -202,7 +218,7 @@ class Follow:
 
     async def forever(self) -> NoReturn:
         """What appears, a poll at a time."""
-        pager = self.filters.list(self.client, self.state.since)
+        pager = self.filters.list(self.client, self.state.since, on_invalid_row=self._note_invalid)
         async with pager.follow(self.state.walked(), interval=self.interval, overlap=OVERLAP) as walk:
             sessions: list[Session] = []
             while True:
@@ -221,6 +237,9 @@ class Follow:
                     await self._write(sessions, walk.cursor)
                     sessions = []
 
+    def _note_invalid(self, row: InvalidRow) -> None:
+        self._problems.append(Problem.of_row(row))
+
     async def _write(self, sessions: list[Session], cursor: Cursor) -> None:
         """First the sessions, then that they came."""
         await in_thread(self.write, [to_json(session) + b"\n" for session in sessions])
@@ -231,6 +250,10 @@ class Follow:
             self.progress(JobProgress(sessions=self._report.sessions, files=self._report.files))
 
     async def _save(self, cursor: Cursor) -> None:
+        problems, self._problems = self._problems, []
+        if problems and self.folder is not None:
+            await in_thread(list_problems, self.folder, f"{_now():%Y%m%dT%H%M%S.%fZ}-{token_hex(4)}", problems)
+        self._report = attrs.evolve(self._report, problems=self._report.problems + len(problems))
         self.state = attrs.evolve(self.state, cursor=cursor.to_json())
         if self.path is not None:
             await in_thread(self.state.save, self.path)

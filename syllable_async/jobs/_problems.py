@@ -33,9 +33,9 @@ class Problem:
         return cls(session_id=session_id, part="session", problem=f"{row.problem} at {row.path}", may_pass=False)
 
 
-def list_problems(storage: Storage, day: date, problems: Iterable[Problem]) -> None:
-    """Put the list of a day in place; where there are none, there is no list."""
-    name = f"_problems/{day}.jsonl"
+def list_problems(storage: Storage, of: date | str, problems: Iterable[Problem]) -> None:
+    """Put the list of a day, or of a poll, in place; where there are none, there is no list."""
+    name = f"_problems/{of}.jsonl"
     lines = [msgspec.json.encode(attrs.asdict(problem)) + b"\n" for problem in problems]
     if not lines:
         return storage.remove(name)

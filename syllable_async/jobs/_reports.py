@@ -115,3 +115,10 @@ class FollowReport:
     since: datetime
     sessions: int = 0
     files: int = 0
+    problems: int = 0
+    """Sessions that could not be read; those of a folder are listed in its `_problems/`."""
+
+    @property
+    def complete(self) -> bool:
+        """Whether every session could be read."""
+        return not self.problems

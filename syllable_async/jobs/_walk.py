@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Protocol, Self
 
@@ -14,6 +14,8 @@ from syllable_async import AsyncSyllableClient, Cursor, InvalidRow, Pager, Sessi
 from ._patience import Patience
 
 LIST = "/api/v1/sessions/"
+CLOCKS_APART = timedelta(days=2)
+"""More than clocks are set wrong by: a server that says 1970 has none."""
 
 
 class Walk(Protocol):
@@ -113,13 +115,39 @@ class PatientWalk(AsyncIterator[Session]):
         await self._walk.aclose()
 
 
-async def api_now(client: AsyncSyllableClient, now: Callable[[], datetime]) -> datetime:
-    """The time of day by the earlier of two clocks, ours and the API's: one of ours that is fast makes no day final."""
+@attrs.frozen
+class Times:
+    """The time of day by two clocks, the API's and ours; where the API says none, ours stands for both."""
+
+    api: datetime
+    ours: datetime
+
+    @property
+    def earlier(self) -> datetime:
+        """One of ours that is fast makes no day final."""
+        return min(self.api, self.ours)
+
+    @property
+    def present(self) -> datetime:
+        """The end of what can have begun: ours, but within the API's second, of which it says whole ones only."""
+        return min(self.ours, self.api + timedelta(seconds=1))
+
+    def check(self) -> None:
+        """Refuse an API that is far behind us: nobody knows which days have begun.
+
+        Raises:
+            SyllableError: one of the clocks is wrong by more than `CLOCKS_APART`.
+        """
+        if self.ours - self.api > CLOCKS_APART:
+            raise SyllableError(f"the API's clock says {self.api}, ours {self.ours:%Y-%m-%d %H:%M:%S}: one is wrong")
+
+
+async def times(client: AsyncSyllableClient, now: Callable[[], datetime]) -> Times:
+    """Both clocks; costs a request."""
     response = await client.request("GET", LIST, query={"limit": 1})
+    ours = now()
     try:
-        theirs = parsedate_to_datetime(response.headers.get("date", ""))
-    except ValueError:
-        return now()
-    if theirs.tzinfo is None:
-        theirs = theirs.replace(tzinfo=UTC)
-    return min(now(), theirs)
+        api = parsedate_to_datetime(response.headers.get("date", ""))
+        return Times(api.replace(tzinfo=UTC) if api.tzinfo is None else api.astimezone(UTC), ours)
+    except (ValueError, TypeError, OverflowError):
+        return Times(ours, ours)

@@ -373,6 +373,31 @@ def test_help_shows_examples_and_needs_no_extra(capsys: pytest.CaptureFixture[st
     assert (ended.value.code, capsys.readouterr().out) == (0, f"syllable-async {__version__}\n")
 
 
+def test_a_stdout_that_takes_nothing_is_told_once(api: FakeSyllable) -> None:
+    buffered = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    for words in (("follow", "--once", "--since", "2026-01-05"), ("export", "--help")):
+        command = [sys.executable, "-m", "syllable_async", *words]
+        with Path("/dev/full").open("w") as full:
+            ended = subprocess.run(
+                command,
+                check=False,
+                stdout=full,
+                stderr=subprocess.PIPE,
+                text=True,
+                env=buffered | {KEY: api.api_key, URL: api.url},
+            )
+        assert "Exception ignored" not in ended.stderr
+        assert ended.returncode in {0, 1}
+        assert ended.returncode == 1 or words[-1] == "--help"
+
+
+def test_without_stderr_the_work_is_done_all_the_same(api: FakeSyllable, tmp_path: Path) -> None:
+    command = f"{sys.executable} -m syllable_async export --to {tmp_path} {' '.join(WEEK)} 2>&-"
+    ended = subprocess.run(["/bin/sh", "-c", command], check=False, env={**os.environ, KEY: api.api_key, URL: api.url})
+    assert ended.returncode == 0
+    assert ids(tmp_path) == listed(api)
+
+
 def test_last_means_today_and_the_days_before(run: Run, api: FakeSyllable, tmp_path: Path) -> None:
     assert run("export", "--to", str(tmp_path), "--last", "2", api=api)[0] == 0
     names = sorted(path.name for path in tmp_path.iterdir())

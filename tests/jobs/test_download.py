@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from syllable_async import AsyncSyllableClient, AuthenticationError, RetryPolicy, SavedRecording, jobs
-from syllable_async.jobs import JobProgress, TargetError
+from syllable_async import AsyncSyllableClient, AuthenticationError, RetryPolicy, SavedRecording, SyllableError, jobs
+from syllable_async.jobs import JobProgress, TargetError, _walk
 from syllable_async.jobs._patience import Patience
 from syllable_async.testing import FakeSyllable, faults
 from tests.jobs.folder import hidden, listed, modes
@@ -109,10 +109,13 @@ async def test_a_young_session_without_recordings_is_pending(
 
 
 async def test_a_day_that_has_not_begun_by_the_clock_of_the_api_is_left_out(
-    client: AsyncSyllableClient, server: FakeSyllable, tmp_path: Path
+    client: AsyncSyllableClient, server: FakeSyllable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     behind = faults.status(200, headers={"Date": "Sun, 04 Jan 2026 23:00:00 GMT"}, body=b"{}", times=None)
     server.faults.add("sessions.list", behind, when=lambda call: ("limit", "1") in call.params)
+    with pytest.raises(SyllableError, match="the API's clock says 2026-01-04 23:00:00"):  # by ours it was long ago
+        await jobs.download(client, **SPAN, to=tmp_path)
+    monkeypatch.setattr(_walk, "CLOCKS_APART", timedelta(days=10_000))
     report = await jobs.download(client, **SPAN, to=tmp_path)
     assert (report.sessions, report.complete) == (0, True)
     assert saved(tmp_path) == {}

@@ -6,6 +6,7 @@ import asyncio
 import fcntl
 import io
 import json
+import shutil
 import stat
 from collections.abc import AsyncIterator
 from datetime import UTC, date, datetime, timedelta
@@ -17,6 +18,7 @@ import pytest_asyncio
 
 from syllable_async import AsyncSyllableClient, AuthenticationError, HTTPValidationError, RetryPolicy, jobs
 from syllable_async.jobs import ExportReport, JobProgress, TargetError, _export, _schema
+from syllable_async.jobs._day_file import DayFiles
 from syllable_async.jobs._days import bounds
 from syllable_async.jobs._storage import LocalFolder, remove_abandoned, remove_own
 from syllable_async.testing import FakeSyllable, faults
@@ -42,6 +44,57 @@ async def small() -> AsyncIterator[AsyncSyllableClient]:
 
 def statuses(report: ExportReport) -> list[str]:
     return [day.status for day in report.days]
+
+
+async def test_a_day_is_read_again_where_an_earlier_walk_has_put_more_parts_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with FakeSyllable(sessions=30) as server, AsyncSyllableClient(server.api_key, base_url=server.url) as client:
+        span: Any = {"since": MONDAY, "until": MONDAY + timedelta(days=1)}
+        await jobs.export(client, **span, to=tmp_path / "earlier", with_=["summary"])
+        server.add_session(timestamp=datetime(2026, 1, 5, 12, tzinfo=UTC))
+        publish = DayFiles.publish
+
+        def publish_second(self: DayFiles, *arguments: Any, **options: Any) -> Any:
+            monkeypatch.setattr(DayFiles, "publish", publish)
+            shutil.copytree(tmp_path / "earlier", tmp_path / "now", dirs_exist_ok=True)
+            return publish(self, *arguments, **options)
+
+        monkeypatch.setattr(DayFiles, "publish", publish_second)
+        report = await jobs.export(client, **span, to=tmp_path / "now")
+        assert statuses(report) == ["written"]
+        assert ids(tmp_path / "now") == listed(server, MONDAY)
+        assert record(tmp_path / "now", MONDAY).with_ == ("summary",)
+        assert report.rows == len(listed(server, MONDAY)) > len(ids(tmp_path / "earlier"))
+
+
+async def test_another_api_that_came_into_the_folder_meanwhile_is_refused(
+    small: AsyncSyllableClient, client: AsyncSyllableClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await jobs.export(small, since=date(2026, 1, 8), until=date(2026, 1, 9), to=tmp_path / "other")
+    publish = DayFiles.publish
+
+    def publish_second(self: DayFiles, *arguments: Any, **options: Any) -> Any:
+        shutil.copytree(tmp_path / "other", tmp_path / "now", dirs_exist_ok=True)
+        return publish(self, *arguments, **options)
+
+    monkeypatch.setattr(DayFiles, "publish", publish_second)
+    with pytest.raises(TargetError, match="is of http"):
+        await jobs.export(client, **SPAN, to=tmp_path / "now")
+    assert len(list((tmp_path / "now").glob("sessions-*"))) == 1
+
+
+async def test_an_api_without_a_clock_is_no_reason_to_write_nothing_and_say_so_to_nobody(
+    client: AsyncSyllableClient, server: FakeSyllable, tmp_path: Path
+) -> None:
+    for date_, written in (("Thu, 01 Jan 1970 00:00:00 GMT", False), (f"Thu, 01 Jan {'9' * 20} 11:00", True)):
+        server.faults.clear()
+        wrong = faults.status(200, headers={"Date": date_}, body=b"{}", times=None)
+        server.faults.add("sessions.list", wrong, when=lambda call: ("limit", "1") in call.params)
+        report = await jobs.export(client, **SPAN, to=tmp_path)
+        assert report.complete is written
+        assert {day.error is None for day in report.days} == {written}
+        assert (ids(tmp_path) == listed(server)) is written
 
 
 async def test_the_files_hold_what_is_listed_by_day(

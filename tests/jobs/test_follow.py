@@ -14,7 +14,7 @@ import pytest
 from syllable_async import AsyncSyllableClient, jobs
 from syllable_async.jobs import JobProgress, TargetError, _follow
 from syllable_async.jobs._storage import LocalFolder
-from syllable_async.testing import FakeSyllable
+from syllable_async.testing import FakeSyllable, faults
 from tests.jobs.folder import hidden, listed, modes
 
 SINCE = datetime(2026, 1, 1, tzinfo=UTC)
@@ -170,3 +170,53 @@ async def test_a_damaged_or_newer_state_is_refused_and_stays(
         with pytest.raises(TargetError, match=problem):
             await jobs.follow(client, to=tmp_path, since=since, once=True)
     assert state.read_bytes() == before
+
+
+async def test_a_clock_of_ours_that_is_fast_loses_nothing(
+    client: AsyncSyllableClient, server: FakeSyllable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(_follow, "_now", lambda: datetime.now(UTC) + timedelta(hours=24))
+        assert (await jobs.follow(client, to=tmp_path, once=True)).sessions == 0
+        await jobs.follow(client, to=tmp_path / "since", since=SINCE, once=True)
+    added = server.add_session(timestamp=datetime.now(UTC) + timedelta(seconds=1))
+    await asyncio.sleep(1.1)  # the real clock of the API, whose seconds are whole
+    for folder in (tmp_path, tmp_path / "since"):
+        assert (await jobs.follow(client, to=folder, once=True)).sessions == 1
+        assert added in followed(folder)
+
+
+@pytest.mark.parametrize("once", [True, False])
+async def test_a_row_that_does_not_fit_stops_no_other(
+    client: AsyncSyllableClient, server: FakeSyllable, tmp_path: Path, once: bool
+) -> None:
+    def spoil(page: Any) -> Any:
+        for row in page["items"]:
+            if row["session_id"] == bad:
+                row["duration"] = {"seconds": 61}
+        return page
+
+    bad = server.listed[3]
+    server.faults.add("sessions.list", faults.edit_json(spoil, times=None))
+    done = asyncio.Event()
+    job = jobs.follow(
+        client,
+        to=tmp_path,
+        since=SINCE,
+        once=once,
+        interval=0.01,
+        progress=lambda now: done.set() if now.sessions == len(server.listed) - 1 else None,
+    )
+    if once:
+        report = await job
+        assert (report.problems, report.complete) == (1, False)
+    else:
+        running = asyncio.create_task(job)
+        await done.wait()
+        running.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await running
+    assert sorted(followed(tmp_path)) == [name for name in listed(server) if name != bad]
+    (listing,) = (tmp_path / "_problems").iterdir()
+    assert json.loads(listing.read_text())["session_id"] == bad
+    assert modes(tmp_path) == {0o600, 0o700}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import attrs
@@ -19,6 +19,20 @@ RECORD = Record(
 
 def test_a_record_survives_json() -> None:
     assert Record.from_json(RECORD.to_json()) == RECORD
+
+
+def test_walks_are_in_order_by_the_clock_of_the_api_and_within_its_second_by_ours() -> None:
+    def began(api: datetime, ours: datetime) -> Record:
+        return attrs.evolve(RECORD, begun=min(api, ours), order=(api, ours))
+
+    noon = datetime(2026, 1, 7, 12, tzinfo=UTC)
+    second, slow = timedelta(seconds=1), timedelta(hours=2)
+    assert began(noon, noon + 0.4 * second).is_later(began(noon, noon + 0.2 * second))
+    assert began(noon + second, noon - slow).is_later(began(noon, noon)), "a slow clock of ours"
+    assert not began(noon, noon + slow).is_later(began(noon + second, noon)), "a fast clock of ours"
+    assert began(noon, noon).is_later(RECORD), "a record of an older version"
+    assert not RECORD.is_later(began(noon, noon))
+    assert Record.from_json(began(noon, noon).to_json()) == began(noon, noon)
 
 
 @pytest.mark.parametrize("text", [b"", b"{}", b'{"origin": 1}'])

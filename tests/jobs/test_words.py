@@ -12,7 +12,7 @@ import pytest
 
 from syllable_async import AsyncSyllableClient
 from syllable_async.jobs._command import moment, number, options_of_json, pair, positive, seconds, target
-from syllable_async.jobs._walk import api_now
+from syllable_async.jobs._walk import times
 
 NOON = datetime(2026, 1, 5, 12, tzinfo=UTC)
 
@@ -78,4 +78,4 @@ async def test_the_earlier_of_two_clocks_counts(told: str, now: datetime, monkey
 
     async with AsyncSyllableClient("key") as client:
         monkeypatch.setattr(client, "request", request)
-        assert await api_now(client, lambda: NOON) == now
+        assert (await times(client, lambda: NOON)).earlier == now
