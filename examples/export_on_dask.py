@@ -22,7 +22,7 @@ import logging
 import os
 import sys
 from contextlib import ExitStack
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 
 from _connect import KEY, check_key, fail, make_parser
@@ -38,6 +38,11 @@ LOCAL: dict[str, Any] = {
     "dashboard_address": None,
     "silence_logs": logging.CRITICAL,  # this program tells what went wrong
 }
+
+
+def utc_day(text: str) -> date:
+    """A date such as 2026-01-05, and no week."""
+    return datetime.strptime(text, "%Y-%m-%d").date()  # noqa: DTZ007 - no time of day is in it
 
 
 def export_day(day: date, to: str) -> tuple[date, int, bool]:
@@ -71,8 +76,8 @@ def export(options: argparse.Namespace) -> bool:
 
 if __name__ == "__main__":
     parser = make_parser(__doc__)
-    parser.add_argument("since", type=date.fromisoformat, help="the first day, such as 2026-01-05")
-    parser.add_argument("until", type=date.fromisoformat, help="the day after the last one")
+    parser.add_argument("since", type=utc_day, help="the first day, such as 2026-01-05")
+    parser.add_argument("until", type=utc_day, help="the day after the last one")
     parser.add_argument("to", help="a folder, or an address that fsspec knows")
     parser.add_argument("--scheduler", help="address of a cluster")
     arguments = parser.parse_args()

@@ -20,7 +20,7 @@ from rich.table import Table
 
 from syllable_async import RecordingStream, Session
 
-console = Console()
+console = Console(markup=False)  # brackets in what the API sends are no style
 
 
 def print_table(sessions: list[Session]) -> None:
@@ -56,7 +56,8 @@ async def download(recording: RecordingStream, folder: Path) -> None:
 async def main(demo: bool) -> None:
     async with connect(demo) as (client, fake):
         if fake is not None:
-            print(f"No {KEY} in the environment: these sessions are invented, from a fake API at {fake.url}")
+            why = "Demo" if os.environ.get(KEY) else f"No {KEY} in the environment"
+            print(f"{why}: these sessions are invented, from a fake API at {fake.url}")
         sessions = [session async for session in client.sessions.list().items(max_items=1_000)]
         print_table(sessions)
         for listed in sessions:

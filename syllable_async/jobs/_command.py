@@ -35,7 +35,7 @@ from ._export import WITH, check_extra, export
 from ._follow import follow
 from ._progress import shown
 from ._reports import DownloadReport, ExportReport, FollowReport, JobProgress
-from ._storage import DATE, remove_own
+from ._storage import DATE, TargetError, local_path, make_folder, remove_own
 from ._walk import by_field
 
 GRACE = 0.7
@@ -263,6 +263,7 @@ class Command:
             if self.name == "export":
                 check_extra()
             span = {} if self.name == "follow" else self._span()
+            self._keep_invented_apart()
             async with self._client() as client:
                 self.origin = client.base_url
                 return await self._run_job(client, span)
@@ -279,6 +280,26 @@ class Command:
             return self.fail(1, f"stopped: {place}{error}; once that is mended the same command goes on")
         except SyllableError as error:
             return self.fail(1, f"stopped: {error}; the same command goes on")
+
+    def _keep_invented_apart(self) -> None:
+        """Recordings and lines do not say of which API they are, as an export's files do.
+
+        Raises:
+            TargetError: a `ValueError`: invented data would come into a folder of real data, or the other way round.
+        """
+        if self.name == "export" or self.options.to is None:
+            return
+        follows = self.name == "follow"
+        folder = local_path(self.options.to, "folder") / ("" if follows else "recordings")
+        mark, demo = folder / "_demo", self.options.demo
+        if mark.exists() is demo:
+            return
+        if not demo:
+            raise TargetError(f"{folder} holds the invented data of --demo: give another folder")
+        make_folder(folder)
+        if next(folder.glob("*.ndjson" if follows else "*/*"), None) is not None:
+            raise TargetError(f"{folder} holds other data: give another folder to --demo")
+        os.close(os.open(mark, os.O_WRONLY | os.O_CREAT, 0o600))
 
     @asynccontextmanager
     async def _client(self) -> AsyncGenerator[AsyncSyllableClient]:

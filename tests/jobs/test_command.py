@@ -373,6 +373,25 @@ def test_help_shows_examples_and_needs_no_extra(capsys: pytest.CaptureFixture[st
     assert (ended.value.code, capsys.readouterr().out) == (0, f"syllable-async {__version__}\n")
 
 
+@pytest.mark.parametrize("command", ["download", "follow"])
+def test_invented_data_stay_out_of_folders_with_real_ones(
+    run: Run, api: FakeSyllable, tmp_path: Path, command: str
+) -> None:
+    end = ("--once",) if command == "follow" else ("--until", "2026-01-06")
+    options = ("--since", "2026-01-05", *end)
+    for name, first, second, words in (
+        ("real", (), ("--demo",), "holds other data: give another folder to --demo"),
+        ("demo", ("--demo",), (), "holds the invented data of --demo"),
+    ):
+        to = ("--to", str(tmp_path / name))
+        assert run(command, *to, *options, *first, api=api)[0] == 0
+        before = sorted(tmp_path.rglob("*"))
+        status, _, errors = run(command, *to, *options, *second, api=api)
+        assert (status, words in errors) == (2, True)
+        assert sorted(tmp_path.rglob("*")) == before
+        assert run(command, *to, *options, *first, api=api)[0] == 0, "again"
+
+
 def test_a_stdout_that_takes_nothing_is_told_once(api: FakeSyllable) -> None:
     buffered = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
     for words in (("follow", "--once", "--since", "2026-01-05"), ("export", "--help")):
