@@ -40,7 +40,7 @@ WE_REFUSE = {
     ),
     r"Expected `array( \| null)?`, got `(str|int|float|bool)`": "a union of theirs takes text where a list is meant",
     (
-        r"Expected `\w+( \| null)?`, got `(object|array)`|Expected `object`, got `null`"
+        r"Expected `\w+( \| null)?`, got `(object|array)`|Expected `object`, got `(null|str|int|float|bool)`"
         r"|Object missing required field `provider`"
     ): ("what does not fit an optional object passes for their 'unset'"),
 }
