@@ -11,8 +11,9 @@ import fcntl
 import os
 import re
 import tempfile
+import threading
 from collections.abc import Generator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from secrets import token_hex
 from typing import Any, BinaryIO, TypeAlias
@@ -45,6 +46,8 @@ NAMES = re.compile(
 """The files of all jobs, as their parts are called."""
 _in_work = set[Path]()
 """The parts that this process writes."""
+_putting = threading.Lock()
+"""Held while this process puts an object: some file systems of fsspec's show one that is not whole yet."""
 
 
 def part_name(name: str) -> str:
@@ -246,9 +249,9 @@ class ObjectStore:
         with self._words(), suppress(FileNotFoundError):
             self.files.rm_file(self._path(name))
 
-    def exclusively(self) -> AbstractContextManager[None]:
-        """Object stores have no lock; between the comparison and the PUT another process may put its object."""
-        return nullcontext()
+    def exclusively(self) -> AbstractContextManager[object]:
+        """One at a time in this process. Object stores have no lock; another process may put its object meanwhile."""
+        return _putting
 
     def address(self, name: str) -> str:
         """See `LocalFolder`."""

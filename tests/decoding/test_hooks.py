@@ -75,6 +75,9 @@ class Box(Generic[T]):
     value: T
 
 
+attrs.resolve_types(Box)  # cattrs 25 cannot, where its parameter is named
+
+
 INNER = {"name": "a", "when": AT, "maybe": 5}
 TYPES: dict[Any, Any] = {
     Inner: INNER,

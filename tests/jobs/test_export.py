@@ -8,8 +8,11 @@ import io
 import json
 import shutil
 import stat
+import threading
 from collections.abc import AsyncIterator
+from contextlib import nullcontext
 from datetime import UTC, date, datetime, timedelta
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +21,10 @@ import pytest_asyncio
 
 from syllable_async import AsyncSyllableClient, AuthenticationError, HTTPValidationError, RetryPolicy, jobs
 from syllable_async.jobs import ExportReport, JobProgress, TargetError, _export, _schema
+from syllable_async.jobs import _storage as storage
 from syllable_async.jobs._day_file import DayFiles
 from syllable_async.jobs._days import bounds
-from syllable_async.jobs._storage import LocalFolder, remove_abandoned, remove_own
+from syllable_async.jobs._storage import LocalFolder, ObjectStore, remove_abandoned, remove_own
 from syllable_async.testing import FakeSyllable, faults
 from tests.jobs.folder import hidden, ids, listed, record, row_groups, rows
 
@@ -480,3 +484,43 @@ async def test_another_file_system_gets_objects(client: AsyncSyllableClient, ser
     assert report.days[0].address == "memory://jobs/export/sessions-2026-01-05.parquet"
     assert statuses(await jobs.export(client, **SPAN, to=target)) == ["kept"] * 2
     assert report.rows == len(listed(server))
+
+
+@pytest.mark.parametrize("side_by_side", [False, True])
+async def test_days_that_are_put_at_once_do_not_see_each_other_half_written(
+    small: AsyncSyllableClient, monkeypatch: pytest.MonkeyPatch, side_by_side: bool
+) -> None:
+    from fsspec.implementations import memory  # type: ignore[import-untyped]
+
+    files: Any = memory.MemoryFileSystem  # pyright: ignore[reportUnknownMemberType]
+    names, tail, put = ObjectStore.names, ObjectStore.tail, files.put_file
+    begun, looked = threading.Event(), threading.Event()
+    calls = count(1)
+
+    def in_two_steps(self: Any, lpath: str, rpath: str, **options: Any) -> None:
+        self.pipe_file(rpath, b"")
+        begun.set()
+        looked.wait(10 if side_by_side else 0.05)
+        put(self, lpath, rpath, **options)
+
+    def look(self: ObjectStore) -> list[str]:
+        if next(calls) == 3:  # the first is that of the run, then each day has one
+            begun.wait(10)
+        return names(self)
+
+    def read(self: ObjectStore, name: str, size: int) -> bytes:
+        found = tail(self, name, size)
+        looked.set()
+        return found
+
+    monkeypatch.setattr(files, "put_file", in_two_steps)
+    monkeypatch.setattr(ObjectStore, "names", look)
+    monkeypatch.setattr(ObjectStore, "tail", read)
+    if side_by_side:  # the naive version
+        monkeypatch.setattr(storage, "_putting", nullcontext())
+    exporting = jobs.export(small, **SPAN, to=f"memory://half/written/{side_by_side}")
+    if side_by_side:
+        with pytest.raises(TargetError, match="Parquet file size is 0 bytes"):
+            await exporting
+    else:
+        assert statuses(await exporting) == ["written"] * 2
