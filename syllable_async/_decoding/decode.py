@@ -11,10 +11,11 @@ import math
 import re
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from functools import lru_cache
 from inspect import iscoroutinefunction
+from itertools import cycle, repeat
 from types import GenericAlias
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, cast, get_args, is_typeddict
 
@@ -41,9 +42,12 @@ _LONG_FRACTION = re.compile(rb"\.\d{7}").search
 _HEAD = 1024
 """Bytes that are searched for such times, a row, once a server is known not to write them: to search a whole page costs
 a seventh of its decoding."""
-_SEARCHED_WHOLE = 2**20
+_SEARCHED_WHOLE = 2**23
 """Bytes of responses of one type that are searched whole before that: where a server leaves out the zeros at the end of
 a time, only some of its times are too fine."""
+_ONE_OF = 32
+"""Of so many responses that are no page of a walk one is searched after that: the search costs a fifth of a session's
+decoding."""
 _warned: set[tuple[str, Change]] = set()
 """What was warned of in this process: once per type and path."""
 
@@ -97,7 +101,14 @@ def decode(body: bytes, cls: type[T], converter: Converter | None = None) -> T:
     Raises:
         ResponseValidationError: with the path and the types, never a value.
     """
-    reader = _reader(cls, converter)
+    own: Any = converter
+    reader: _Reader = (_native_readers if own is None else own.readers).get(cls) or _reader(cls, converter)
+    try:
+        if next(reader.unsearched):
+            found: T = reader.load(body)
+            return found
+    except reader.exceptions:
+        pass  # what does not fit is read again
     result: T | DecodeFailure = reader.read(body)
     if isinstance(result, DecodeFailure):
         del body  # the frames of an error stay behind, and their locals
@@ -136,7 +147,7 @@ def _hooked_page(reader: _Reader, result: Any, envelope: Any, **invalid: Any) ->
     rows: Any = getattr(result, "items", None)
     if {type(raw), type(rows)} - {tuple, list} or len(rows) != len(raw):
         raise ResponseValidationError(reader.name, "$.items", "a hook gives other than one row for each")
-    counts = _native_reader(ListResponse).reread({**envelope, "items": []})
+    counts = _reader(ListResponse, None).reread({**envelope, "items": []})
     page = page_of(result if isinstance(counts, DecodeFailure) else counts, raw=tuple(raw), **invalid)
     return msgspec.structs.replace(page, response=result, rows=tuple(rows), instants=tuple(map(_instant_of, raw)))
 
@@ -214,46 +225,50 @@ def _read_rows(reader: _Reader, body: bytes, failure: DecodeFailure) -> Page[Any
     return msgspec.structs.replace(page, raw=()) if reader.is_native else page
 
 
+_native_readers: dict[Any, _Reader] = {}
+"""Of types that are read without a converter."""
+_READERS = 256
+"""That are kept: classes may be made without end."""
+
+
 def _reader(cls: Any, converter: Any) -> _Reader:
-    if converter is None:
-        return _native_reader(cls)
-    readers: dict[Any, _Reader] = converter.readers
+    readers: dict[Any, _Reader] = _native_readers if converter is None else converter.readers
     reader = readers.get(cls)
     if reader is None:
-        reader = readers[cls] = _Reader(cls, converter)
+        if len(readers) >= _READERS:
+            readers.clear()
+        reader = readers[cls] = _Reader(cls, converter, readers)
     return reader
-
-
-@lru_cache(256)
-def _native_reader(cls: Any) -> _Reader:
-    return _Reader(cls, None)
 
 
 class _Reader:
     """Reads one type: strictly, then leniently. A failure is a value: an error's context would quote the response."""
 
-    def __init__(self, cls: Any, converter: Converter | None) -> None:
+    def __init__(self, cls: Any, converter: Converter | None, beside: dict[Any, _Reader]) -> None:
         self.cls = cls
         self.name: str = getattr(cls, "__name__", str(cls))
         self.converter = cast("HookAwareConverter | None", converter)
         self.is_native = self.converter is None or self.converter.is_native(cls)
         """Whether no user's hook is in the way."""
-        self._load = native_decoder(cls) if self.converter is None else self.converter.get_loads_hook(cls)
-        self._search_end = sys.maxsize
-        self._search_whole: float = _SEARCHED_WHOLE
-        """Bytes that are still to be searched whole; for ever, where one such time was found."""
-        self._exceptions: tuple[type[BaseException], ...] = DECODE_EXCEPTIONS
+        self.load = native_decoder(cls) if self.converter is None else self.converter.get_loads_hook(cls)
+        self.exceptions: tuple[type[BaseException], ...] = DECODE_EXCEPTIONS
         self._failure = decode_failure
         if self.converter is not None:
             from .converter import STRUCTURE_EXCEPTIONS, structure_failure  # noqa: PLC0415 - loaded with the converter
 
-            self._exceptions, self._failure = STRUCTURE_EXCEPTIONS, structure_failure
+            self.exceptions, self._failure = STRUCTURE_EXCEPTIONS, structure_failure
+        self._beside = beside
+        self.unsearched: Iterator[bool] = repeat(False)
+        """Whether the next response that is no page of a walk goes without a search."""
+        self._search_end = sys.maxsize
+        self._search_whole: float = _SEARCHED_WHOLE
+        """Bytes that are still to be searched whole."""
 
     def read(self, body: bytes) -> Any:
         """A `cls`, or a `DecodeFailure`."""
         try:
-            result = self._load(body)
-        except self._exceptions as error:
+            result = self.load(body)
+        except self.exceptions as error:
             result = self._failure(error)
         else:
             end = self._search_end
@@ -261,17 +276,24 @@ class _Reader:
                 if end != _HEAD:
                     self._count_searched(body)
                 return result
-            self._search_whole, self._search_end = math.inf, sys.maxsize
+            for reader in list(self._beside.values()):
+                reader.search_always()
         value = self.attempt(msgspec.json.decode, body)
         if isinstance(value, DecodeFailure):
             return result
         again = self._leniently(value)
         return result if again is None else again
 
+    def search_always(self) -> None:
+        """Search each response whole from now on: the server writes times that are too fine."""
+        self.unsearched, self._search_end, self._search_whole = repeat(False), sys.maxsize, math.inf
+
     def _count_searched(self, body: bytes) -> None:
         self._search_whole -= len(body)
         if self._search_whole <= 0:
             self._search_end = _HEAD
+            if self.is_native:  # a hook would be called twice for what does not fit
+                self.unsearched = cycle((True,) * (_ONE_OF - 1) + (False,))
 
     def reread(self, value: Any) -> Any:
         """A `cls` from decoded JSON, or a `DecodeFailure`; leniently at once, which alone sees a time too fine."""
@@ -297,7 +319,7 @@ class _Reader:
         """What `read` makes of it, or a `DecodeFailure`."""
         try:
             return read(source)
-        except self._exceptions as error:
+        except self.exceptions as error:
             return self._failure(error)
 
     def _is_kept(self, cls: Any) -> bool:

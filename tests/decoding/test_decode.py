@@ -298,3 +298,17 @@ def test_an_enum_keeps_an_unknown_string_and_refuses_anything_else() -> None:
     number: Any = 3
     with pytest.raises(ValueError, match="3 is not a valid OrderByDirection"):
         OrderByDirection(number)
+
+
+@pytest.mark.parametrize("has_converter", [False, True])
+def test_readers_of_classes_that_are_made_without_end_are_not_all_kept(
+    monkeypatch: pytest.MonkeyPatch, has_converter: bool
+) -> None:
+    names = decode.__globals__
+    monkeypatch.setitem(names, "_READERS", 4)
+    converter: Any = make_converter() if has_converter else None
+    readers: dict[Any, Any] = converter.readers if has_converter else names["_native_readers"]
+    for number in range(12):
+        cls: Any = attrs.make_class(f"Made{number}", {"x": attrs.field(type=int)})
+        assert decode(b'{"x": 1}', cls, converter) == cls(1)
+        assert 0 < len(readers) <= 4

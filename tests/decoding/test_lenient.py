@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from cattrs.preconf.msgspec import MsgspecJsonConverter
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -22,8 +23,13 @@ SECRET = "+15550100"
 
 
 @pytest.fixture(autouse=True)
-def nothing_warned_of() -> None:
+def nothing_was_read() -> None:
     decode.__globals__["_warned"].clear()
+    decode.__globals__["_native_readers"].clear()
+
+
+def page(*rows: Any, **envelope: Any) -> bytes:
+    return json.dumps({"items": rows, "page": 0, "page_size": len(rows), **envelope}).encode()
 
 
 def session(**fields: Any) -> models.Session:
@@ -67,17 +73,86 @@ def test_a_time_that_is_too_fine_is_cut_in_any_row(before: list[Any]) -> None:
     assert found.rows[-1].timestamp == CUT
 
 
+def last_row(body: bytes, converter: MsgspecJsonConverter) -> datetime | None:
+    row: models.Session = decode_page(body, models.ListResponseSession, converter, keep_invalid=False).rows[-1]
+    return row.timestamp
+
+
+def single(body: bytes, converter: MsgspecJsonConverter) -> datetime | None:
+    return decode(body, models.Session, converter).timestamp
+
+
+PLAIN = page(*[{**LONG, "agent_name": "x" * 2**20}] * 2)
+
+
 @pytest.mark.filterwarnings("ignore::syllable_async.ResponseDriftWarning")
-def test_whole_bodies_are_searched_until_a_mebibyte_had_no_such_time() -> None:
+def test_whole_pages_are_searched_until_8_mebibytes_had_no_such_time() -> None:
     def cut_after(*bodies: bytes) -> list[bool]:
         converter = make_converter()
-        read = [decode(body, models.ListResponseSession, converter).items[-1] for body in bodies]
-        return [row.timestamp == CUT for row in read]
+        return [last_row(body, converter) == CUT for body in bodies]
 
-    plain = page(*[LONG] * 100)  # 200 kB
-    assert cut_after(*[plain] * 5, page(LONG, FINE))[-1]
-    assert cut_after(*[plain] * 6, page(LONG, FINE), page(FINE), page(LONG, FINE))[-3:] == [False, True, True]
-    assert cut_after(page(LONG, FINE), *[plain] * 9, page(LONG, FINE))[-1], "such a time was seen"
+    assert cut_after(*[PLAIN] * 3, page(LONG, FINE))[-1]
+    assert cut_after(*[PLAIN] * 4, page(LONG, FINE), page(FINE), page(LONG, FINE))[-3:] == [False, True, True]
+    assert cut_after(page(LONG, FINE), *[PLAIN] * 9, page(LONG, FINE))[-1], "such a time was seen"
+
+
+@pytest.mark.filterwarnings("ignore::syllable_async.ResponseDriftWarning")
+def test_after_that_one_of_32_single_responses_is_searched() -> None:
+    converter = make_converter()
+    plain, fine = json.dumps(LONG).encode(), json.dumps(FINE).encode()
+    for _ in range(2**23 // len(plain)):
+        assert single(plain, converter) != CUT
+    assert single(fine, converter) == CUT
+
+    converter = make_converter()
+    for _ in range(2**23 // len(plain) + 1):
+        assert single(plain, converter) != CUT
+    found = [single(fine, converter) == CUT for _ in range(100)]
+    assert found == [False] * 31 + [True] * 69
+
+
+@pytest.mark.filterwarnings("ignore::syllable_async.ResponseDriftWarning")
+def test_such_a_time_in_one_type_has_all_types_searched() -> None:
+    converter = make_converter()
+    for _ in range(4):
+        last_row(PLAIN, converter)
+    assert last_row(page(LONG, FINE), converter) != CUT
+    assert single(json.dumps(FINE).encode(), converter) == CUT
+    assert last_row(page(LONG, FINE), converter) == CUT
+
+
+def test_a_hook_is_called_as_often_for_the_first_response_as_for_the_last() -> None:
+    converter = make_converter()
+    calls = 0
+
+    def hook(value: str, _: Any) -> str:
+        nonlocal calls
+        calls += 1
+        return value
+
+    converter.register_structure_hook(str, hook)
+
+    def called_for(body: bytes) -> int:
+        before = calls
+        with pytest.raises(ResponseValidationError):
+            single(body, converter)
+        return calls - before
+
+    body = json.dumps({**LONG, "duration": "long"}).encode()
+    first = called_for(body)
+    single(json.dumps({**LONG, "agent_name": "x" * 2**23}).encode(), converter)
+    assert first > 0
+    assert {called_for(body) for _ in range(40)} == {first}
+
+
+@pytest.mark.filterwarnings("ignore::syllable_async.ResponseDriftWarning")
+def test_a_response_that_is_not_searched_is_read_leniently_all_the_same() -> None:
+    converter = make_converter()
+    single(json.dumps({**LONG, "agent_name": "x" * 2**23}).encode(), converter)
+    for _ in range(40):
+        assert decode(json.dumps({**AT, "duration": "61.5"}).encode(), models.Session, converter).duration == 61.5
+        with pytest.raises(ResponseValidationError, match="duration"):
+            decode(json.dumps({**AT, "duration": "long"}).encode(), models.Session, converter)
 
 
 @pytest.mark.parametrize("written", ["10:00", "2026-13-05", "2026-01-05T25:00Z", "yesterday", "", True, [], 10**30])
@@ -194,10 +269,6 @@ def test_a_users_hook_is_handed_the_json_as_it_came() -> None:
     with pytest.warns(ResponseDriftWarning, match="is_test"):
         read: Any = decode(body, models.Session, converter)
     assert (read.duration, read.is_test) == (("hook", "1"), True)
-
-
-def page(*rows: Any, **envelope: Any) -> bytes:
-    return json.dumps({"items": rows, "page": 0, "page_size": len(rows), **envelope}).encode()
 
 
 def test_a_page_gives_the_instants_of_the_wire_whatever_a_hook_makes_of_them() -> None:
