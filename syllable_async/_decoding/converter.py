@@ -9,11 +9,13 @@ from __future__ import annotations
 import dataclasses
 import re
 import typing
+from collections import Counter, OrderedDict, defaultdict, deque
 from collections.abc import Callable
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from enum import Enum
-from functools import partial
+from functools import lru_cache, partial
+from pathlib import Path
 from types import GenericAlias, UnionType
 from typing import Any, TypeVar, Union, cast, get_args, get_origin
 from uuid import UUID
@@ -22,28 +24,21 @@ import attrs
 import msgspec
 from cattrs import transform_error
 from cattrs.cols import list_structure_factory
-from cattrs.errors import BaseValidationError, ForbiddenExtraKeysError, StructureHandlerNotFoundError
+from cattrs.errors import BaseValidationError
 from cattrs.preconf.msgspec import MsgspecJsonConverter, configure_converter
 
-from .native import DECODE_EXCEPTIONS, DecodeFailure, decode_failure, describe, native_decoder
+from .. import models
+from .native import DecodeFailure, decode_failure, describe, native_decoder
 
 T = TypeVar("T")
 _Predicate = Callable[[Any], bool]
-STRUCTURE_EXCEPTIONS = (
-    *DECODE_EXCEPTIONS,
-    BaseValidationError,
-    ForbiddenExtraKeysError,
-    StructureHandlerNotFoundError,
-    ExceptionGroup,
-)
-"""What a response that does not fit raises, in msgspec, in cattrs or in a hook."""
-
-
 LEAVES: tuple[Any, ...] = (
-    *(str, int, float, bool, bytes, Enum),
+    *(str, int, float, bool, bytes),
     *(datetime, date, time, timedelta, Decimal, UUID),
 )
 """Types without parts, which msgspec reads."""
+OF_CATTRS = (Path, deque, Counter, OrderedDict, defaultdict)
+"""Types that cattrs reads, and msgspec does not."""
 
 
 class HookAwareConverter(MsgspecJsonConverter):
@@ -63,6 +58,7 @@ class HookAwareConverter(MsgspecJsonConverter):
         self.register_structure_hook_factory(_is_optional, _optional_factory)
         for leaf in LEAVES:
             self.register_structure_hook(leaf, _structure_strictly)
+        self.register_structure_hook(Enum, _structure_enum)
         # These hooks mean what msgspec does. An option such as `forbid_extra_keys` is cattrs' own, for every class.
         self._user_hooks.clear()
         self._hooked_classes.clear()
@@ -82,7 +78,7 @@ class HookAwareConverter(MsgspecJsonConverter):
         """The function that turns JSON bytes into a `cl`; cached until a hook is registered."""
         hook = self._loads.get(cl)
         if hook is None:
-            hook = self._cattrs_loader(cl) if self._has_user_hook(cl) else native_decoder(cl)
+            hook = native_decoder(cl) if self.is_native(cl) else self._cattrs_loader(cl)
             self._loads[cl] = hook
         return hook
 
@@ -94,11 +90,11 @@ class HookAwareConverter(MsgspecJsonConverter):
 
     def structure_json(self, value: Any, cl: type[T]) -> T:
         """A `cl` from decoded JSON, by the path that `get_loads_hook` takes for it."""
-        return self.structure(value, cl) if self._has_user_hook(cl) else msgspec.convert(value, cl)
+        return msgspec.convert(value, cl) if self.is_native(cl) else self.structure(value, cl)
 
     def is_native(self, cl: Any) -> bool:
         """Whether `get_loads_hook` hands the bytes of a `cl` to msgspec."""
-        return not self._has_user_hook(cl)
+        return not self._has_user_hook(cl) and (_is_read_alike(cl) or not self._has_cattrs_hook(cl))
 
     def is_users(self, cl: Any) -> bool:
         """Whether a user's hook is registered for just this type."""
@@ -108,6 +104,13 @@ class HookAwareConverter(MsgspecJsonConverter):
         return bool(self._user_hooks) and any(
             _accepts(predicate, part) for part in _types_within(cl) for predicate in self._user_hooks
         )
+
+    def _has_cattrs_hook(self, cl: Any) -> bool:
+        try:
+            self.get_structure_hook(cl)
+        except Exception:  # noqa: BLE001 - msgspec says why
+            return False
+        return True
 
     def _note_user_hook(self, predicate: _Predicate) -> None:
         self._user_hooks.append(predicate)
@@ -193,9 +196,41 @@ def _field_types(cl: Any) -> list[Any]:
     return []
 
 
+@lru_cache(256)
+def _is_read_alike(cl: Any) -> bool:
+    """Whether msgspec reads a type at all, and as cattrs does; the models of this package are of that kind."""
+    if getattr(cl, "__module__", "") == models.__name__:
+        return True
+    if any(map(_is_for_cattrs, _types_within(cl))):
+        return False
+    try:
+        native_decoder(cl)
+    except TypeError:  # a union of classes, or an enum of text and numbers
+        return False
+    return True
+
+
+def _is_for_cattrs(part: Any) -> bool:
+    origin: Any = get_origin(part) or part
+    if not isinstance(origin, type):
+        return False
+    if attrs.has(origin):  # msgspec calls no converter of a field, and takes `init=False` fields from the response
+        return any(field.converter is not None or not field.init for field in attrs.fields(origin))
+    if dataclasses.is_dataclass(origin):
+        return any(not field.init for field in dataclasses.fields(origin))
+    return issubclass(origin, OF_CATTRS)
+
+
 def _structure_strictly(value: Any, cl: Any) -> Any:
     """Leaves are judged by msgspec on both paths, so that neither is more lenient."""
     return msgspec.convert(value, cl)
+
+
+def _structure_enum(value: Any, cl: Any) -> Any:
+    try:
+        return msgspec.convert(value, cl)
+    except TypeError:  # an enum of text and numbers, which msgspec does not read
+        return cl(value)
 
 
 def _is_attrs_class(cl: Any) -> bool:

@@ -25,7 +25,7 @@ import msgspec
 from .._messages import Page, page_of
 from ..errors import ResponseDriftWarning, ResponseValidationError
 from ..models import InvalidRow, ListResponse
-from .native import DECODE_EXCEPTIONS, DecodeFailure, decode_failure, native_decoder
+from .native import DecodeFailure, decode_failure, native_decoder
 
 if TYPE_CHECKING:
     from cattrs.preconf.msgspec import MsgspecJsonConverter
@@ -95,7 +95,7 @@ def decode(body: bytes, cls: type[T], converter: Converter | None = None) -> T:
 
     Args:
         body: JSON, UTF-8.
-        cls: what to expect, a model or any type that msgspec can decode.
+        cls: what to expect: a model, or any type that msgspec can decode; with a converter also what cattrs can.
         converter: from `make_converter()`.
 
     Raises:
@@ -107,8 +107,8 @@ def decode(body: bytes, cls: type[T], converter: Converter | None = None) -> T:
         if next(reader.unsearched):
             found: T = reader.load(body)
             return found
-    except reader.exceptions:
-        pass  # what does not fit is read again
+    except Exception:  # noqa: BLE001, S110 - what does not fit is read again
+        pass
     result: T | DecodeFailure = reader.read(body)
     if isinstance(result, DecodeFailure):
         del body  # the frames of an error stay behind, and their locals
@@ -251,12 +251,11 @@ class _Reader:
         self.is_native = self.converter is None or self.converter.is_native(cls)
         """Whether no user's hook is in the way."""
         self.load = native_decoder(cls) if self.converter is None else self.converter.get_loads_hook(cls)
-        self.exceptions: tuple[type[BaseException], ...] = DECODE_EXCEPTIONS
         self._failure = decode_failure
         if self.converter is not None:
-            from .converter import STRUCTURE_EXCEPTIONS, structure_failure  # noqa: PLC0415 - loaded with the converter
+            from .converter import structure_failure  # noqa: PLC0415 - loaded with the converter
 
-            self.exceptions, self._failure = STRUCTURE_EXCEPTIONS, structure_failure
+            self._failure = structure_failure
         self._beside = beside
         self.unsearched: Iterator[bool] = repeat(False)
         """Whether the next response that is no page of a walk goes without a search."""
@@ -268,7 +267,7 @@ class _Reader:
         """A `cls`, or a `DecodeFailure`."""
         try:
             result = self.load(body)
-        except self.exceptions as error:
+        except Exception as error:  # noqa: BLE001 - whatever a hook or a validator raises: its words may quote the response
             result = self._failure(error)
         else:
             end = self._search_end
@@ -319,7 +318,7 @@ class _Reader:
         """What `read` makes of it, or a `DecodeFailure`."""
         try:
             return read(source)
-        except self.exceptions as error:
+        except Exception as error:  # noqa: BLE001 - see `read`
             return self._failure(error)
 
     def _is_kept(self, cls: Any) -> bool:

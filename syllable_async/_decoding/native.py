@@ -10,10 +10,6 @@ from typing import Any, NamedTuple, TypeVar, cast
 import msgspec
 
 T = TypeVar("T")
-DECODE_EXCEPTIONS = (msgspec.MsgspecError, ValueError, TypeError, LookupError, AttributeError, RecursionError)
-"""What a reply that does not fit raises, in msgspec or in a hook."""
-
-
 _VALUE = re.compile(r"""\s*(['"]).*\1|(?<=value) -?\d\S*|(?<=unknown field) `.*`(?= - at|$)""", re.DOTALL)
 """What msgspec's messages quote of a response: text, a number, the name of a field."""
 
@@ -43,7 +39,9 @@ def decode_failure(error: BaseException) -> DecodeFailure:
 
 
 def describe(error: BaseException) -> str:
-    """What msgspec says, without the values that it names; of another error (a user's hook, say) only the class."""
-    if isinstance(error, msgspec.MsgspecError):
-        return _VALUE.sub("", str(error))
-    return type(error).__name__
+    """What msgspec says, without the values that it names; of a hook's or a validator's error only the class."""
+    if not isinstance(error, msgspec.MsgspecError):
+        return type(error).__name__
+    if error.__cause__ is not None:  # msgspec repeats the words of a validator or of `__post_init__`
+        return type(error.__cause__).__name__ + str(error).removeprefix(str(error.__cause__))
+    return _VALUE.sub("", str(error))

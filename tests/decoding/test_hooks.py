@@ -7,9 +7,12 @@ import dataclasses
 import enum
 import json
 import traceback
+from collections import Counter, OrderedDict, deque
 from collections.abc import Callable
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
+from pathlib import Path
+from types import GenericAlias
 from typing import Annotated, Any, Generic, Literal, NewType, Optional, Protocol, TypedDict, TypeVar
 from uuid import UUID
 
@@ -78,7 +81,49 @@ class Box(Generic[T]):
 attrs.resolve_types(Box)  # cattrs 25 cannot, where its parameter is named
 
 
+def upper(text: str) -> str:
+    return text.upper()
+
+
+@attrs.frozen
+class Loud:
+    name: str = attrs.field(converter=upper)
+    inner: Inner | None = None
+
+
+@attrs.frozen
+class Tallied:
+    name: str
+    count: int = attrs.field(init=False, default=3)
+
+
+@dataclasses.dataclass
+class TalliedData:
+    inner: Inner
+    count: int = dataclasses.field(init=False, default=3)
+
+
+class Mixed(enum.Enum):
+    TEXT = "text"
+    NUMBER = 2
+
+
 INNER = {"name": "a", "when": AT, "maybe": 5}
+OF_CATTRS: dict[Any, Any] = {
+    Loud: {"name": "a", "inner": INNER},
+    list[Loud | None]: [{"name": "a"}, None],
+    Tallied: {"name": "a", "count": 9},
+    TalliedData: {"inner": INNER, "count": 9},
+    Data | Named: {"inner": INNER},
+    list[Data | Named | None]: [{"inner": INNER}, {"name": "a"}, None],
+    Mixed: "text",
+    list[Mixed]: ["text", 2],
+    deque[Inner]: [INNER],
+    Counter[str]: {"a": 2},
+    OrderedDict[str, Inner]: {"b": INNER, "a": INNER},
+    Path: "/a/b",
+}
+"""What msgspec alone does not read, or reads otherwise."""
 TYPES: dict[Any, Any] = {
     Inner: INNER,
     Child: INNER,
@@ -95,6 +140,7 @@ TYPES: dict[Any, Any] = {
     list[Name | None]: ["a", None],
     Names: ["a"],
     Annotated[Named, "a remark"]: {"name": "a"},
+    **OF_CATTRS,
 }
 HOOKED: list[Any] = [
     *(str, int, float, bool, datetime, Inner, Child, Outer, Data, Name, Named),
@@ -153,6 +199,71 @@ def test_random_hooks_on_random_types_are_called_as_plain_cattrs_calls_them(exam
     each()
 
 
+@pytest.mark.parametrize("cls", OF_CATTRS)
+@pytest.mark.parametrize("decode_first", [False, True])
+@pytest.mark.parametrize("copied", [False, True])
+def test_what_msgspec_does_not_read_as_cattrs_does_is_cattrs_to_read(
+    cls: Any, decode_first: bool, copied: bool
+) -> None:
+    judge(cls, [], decode_first=decode_first, copied=copied)
+    with pytest.raises((TypeError, AssertionError, ResponseValidationError)):  # the naive version: without a converter
+        assert decode(json.dumps(OF_CATTRS[cls]).encode(), cls) == plain_converter().structure(OF_CATTRS[cls], cls)
+
+
+KINDS = [ValueError, TypeError, KeyError, AttributeError, RuntimeError, AssertionError, OSError, StopIteration]
+
+
+def fails(value: Any, kind: type[Exception]) -> Any:
+    raise kind(f"{value} - at `$.{value}`")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("has_converter", [False, True])
+def test_an_error_of_a_users_class_is_told_by_its_name_alone(kind: type[Exception], has_converter: bool) -> None:
+    @attrs.frozen
+    class Checked:
+        name: str = attrs.field(validator=lambda _self, _field, value: fails(value, kind))
+
+    @attrs.frozen
+    class Made:
+        name: str
+
+        def __attrs_post_init__(self) -> None:
+            fails(self.name, kind)
+
+    @dataclasses.dataclass
+    class MadeData:
+        name: str
+
+        def __post_init__(self) -> None:
+            fails(self.name, kind)
+
+    class MadeStruct(msgspec.Struct):
+        name: str
+
+        def __post_init__(self) -> None:
+            fails(self.name, kind)
+
+    for cls in (Checked, Made, MadeData, MadeStruct):
+        pairs: list[tuple[Any, Any]] = [(cls, {"name": "SECRET"}), (GenericAlias(list, cls), [{"name": "SECRET"}])]
+        for asked, value in pairs:
+            with pytest.raises(ResponseValidationError, match=kind.__name__) as caught:
+                decode(json.dumps(value).encode(), asked, make_converter() if has_converter else None)
+            assert "SECRET" not in "".join(traceback.format_exception(caught.value))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("hooked", [str, Named])
+@pytest.mark.parametrize("cls", [Named, list[Named]])
+def test_an_error_of_a_hook_is_told_by_its_name_alone(kind: type[Exception], hooked: Any, cls: Any) -> None:
+    converter = make_converter()
+    converter.register_structure_hook(hooked, lambda value, _: fails(value, kind))
+    named = {"name": "SECRET"}
+    with pytest.raises(ResponseValidationError, match=kind.__name__) as caught:
+        decode(json.dumps(named if cls is Named else [named]).encode(), cls, converter)
+    assert "SECRET" not in "".join(traceback.format_exception(caught.value))
+
+
 @pytest.mark.parametrize("cls", [Named, Box[Name], list[Name | None], Names, Annotated[Named, "a remark"]])
 @pytest.mark.parametrize("hooked", [str, Name, Named])
 @pytest.mark.parametrize("way", ["hook", "func"])
@@ -170,7 +281,7 @@ def test_a_hook_of_what_has_no_subclasses_concerns_no_other_type(hooked: Any) ->
     converter.register_structure_hook(hooked, mark("hooked"))
     for cls, value in TYPES.items():
         body = json.dumps(value).encode()
-        expected = mark("hooked")(value, None) if cls is hooked else decode(body, cls)
+        expected = mark("hooked")(value, None) if cls is hooked else decode(body, cls, make_converter())
         assert decode(body, cls, converter) == expected
     if hooked is Typed:
         assert decode(json.dumps([TYPES[Typed]]).encode(), list[Typed], converter) == [
