@@ -42,7 +42,7 @@ _LONG_FRACTION = re.compile(rb"\.\d{7}").search
 _HEAD = 1024
 """Bytes that are searched for such times, a row, once a server is known not to write them: to search a whole page costs
 a seventh of its decoding."""
-_SEARCHED_WHOLE = 2**23
+_SEARCHED_WHOLE = 2**22
 """Bytes of responses of one type that are searched whole before that: where a server leaves out the zeros at the end of
 a time, only some of its times are too fine."""
 _ONE_OF = 32
@@ -102,13 +102,14 @@ def decode(body: bytes, cls: type[T], converter: Converter | None = None) -> T:
         ResponseValidationError: with the path and the types, never a value.
     """
     own: Any = converter
-    reader: _Reader = (_native_readers if own is None else own.readers).get(cls) or _reader(cls, converter)
     try:
-        if next(reader.unsearched):
-            found: T = reader.load(body)
+        known: _Reader = (_native_readers if own is None else own.readers)[cls]
+        if next(known.unsearched):
+            found: T = known.load(body)
             return found
-    except Exception:  # noqa: BLE001, S110 - what does not fit is read again
+    except Exception:  # noqa: BLE001, S110 - a new type, or what does not fit: it is read again
         pass
+    reader = _reader(cls, converter)
     result: T | DecodeFailure = reader.read(body)
     if isinstance(result, DecodeFailure):
         del body  # the frames of an error stay behind, and their locals
@@ -243,6 +244,11 @@ def _reader(cls: Any, converter: Any) -> _Reader:
 
 class _Reader:
     """Reads one type: strictly, then leniently. A failure is a value: an error's context would quote the response."""
+
+    __slots__ = (
+        *("cls", "converter", "is_native", "load", "name", "unsearched"),
+        *("_beside", "_failure", "_search_end", "_search_whole"),
+    )
 
     def __init__(self, cls: Any, converter: Converter | None, beside: dict[Any, _Reader]) -> None:
         self.cls = cls

@@ -129,8 +129,8 @@ def everything() -> list[Job]:
         calls("list, 25 sessions, 16 tasks", Work("pages", 320, {"tasks": 16, "limit": 25}), *cpu(1.25, vendor=20)),
         calls("get_by_id, 1 task", Work("sessions", 240, one), *cpu(1.3)),
         calls("get_by_id, 100 tasks", Work("sessions", 1_000, many), *cpu(1.3)),
-        calls("decode a page of 1", Work("decode", 8_000, {"limit": 1}), *decoding(vendor=30)),
-        calls("decode a page of 25", Work("decode", 1_600, {"limit": 25}), *decoding()),
+        calls("decode a page of 1", Work("decode", 8_000, {"limit": 1}), *decoding(1.1, vendor=30)),
+        calls("decode a page of 25", Work("decode", 1_600, {"limit": 25}), *decoding(1.1)),
         calls("decode a page of 1,000", Work("decode", 40, {"limit": 1_000}), *decoding(1.1, vendor=4)),
         Job(
             title="walk, 200 pages at 25 ms, prefetch 8",

@@ -86,13 +86,13 @@ PLAIN = page(*[{**LONG, "agent_name": "x" * 2**20}] * 2)
 
 
 @pytest.mark.filterwarnings("ignore::syllable_async.ResponseDriftWarning")
-def test_whole_pages_are_searched_until_8_mebibytes_had_no_such_time() -> None:
+def test_whole_pages_are_searched_until_4_mebibytes_had_no_such_time() -> None:
     def cut_after(*bodies: bytes) -> list[bool]:
         converter = make_converter()
         return [last_row(body, converter) == CUT for body in bodies]
 
-    assert cut_after(*[PLAIN] * 3, page(LONG, FINE))[-1]
-    assert cut_after(*[PLAIN] * 4, page(LONG, FINE), page(FINE), page(LONG, FINE))[-3:] == [False, True, True]
+    assert cut_after(*[PLAIN] * 1, page(LONG, FINE))[-1]
+    assert cut_after(*[PLAIN] * 2, page(LONG, FINE), page(FINE), page(LONG, FINE))[-3:] == [False, True, True]
     assert cut_after(page(LONG, FINE), *[PLAIN] * 9, page(LONG, FINE))[-1], "such a time was seen"
 
 
@@ -100,12 +100,12 @@ def test_whole_pages_are_searched_until_8_mebibytes_had_no_such_time() -> None:
 def test_after_that_one_of_32_single_responses_is_searched() -> None:
     converter = make_converter()
     plain, fine = json.dumps(LONG).encode(), json.dumps(FINE).encode()
-    for _ in range(2**23 // len(plain)):
+    for _ in range(2**22 // len(plain)):
         assert single(plain, converter) != CUT
     assert single(fine, converter) == CUT
 
     converter = make_converter()
-    for _ in range(2**23 // len(plain) + 1):
+    for _ in range(2**22 // len(plain) + 1):
         assert single(plain, converter) != CUT
     found = [single(fine, converter) == CUT for _ in range(100)]
     assert found == [False] * 31 + [True] * 69
@@ -114,7 +114,7 @@ def test_after_that_one_of_32_single_responses_is_searched() -> None:
 @pytest.mark.filterwarnings("ignore::syllable_async.ResponseDriftWarning")
 def test_such_a_time_in_one_type_has_all_types_searched() -> None:
     converter = make_converter()
-    for _ in range(4):
+    for _ in range(2):
         last_row(PLAIN, converter)
     assert last_row(page(LONG, FINE), converter) != CUT
     assert single(json.dumps(FINE).encode(), converter) == CUT
@@ -140,7 +140,7 @@ def test_a_hook_is_called_as_often_for_the_first_response_as_for_the_last() -> N
 
     body = json.dumps({**LONG, "duration": "long"}).encode()
     first = called_for(body)
-    single(json.dumps({**LONG, "agent_name": "x" * 2**23}).encode(), converter)
+    single(json.dumps({**LONG, "agent_name": "x" * 2**22}).encode(), converter)
     assert first > 0
     assert {called_for(body) for _ in range(40)} == {first}
 
@@ -148,7 +148,7 @@ def test_a_hook_is_called_as_often_for_the_first_response_as_for_the_last() -> N
 @pytest.mark.filterwarnings("ignore::syllable_async.ResponseDriftWarning")
 def test_a_response_that_is_not_searched_is_read_leniently_all_the_same() -> None:
     converter = make_converter()
-    single(json.dumps({**LONG, "agent_name": "x" * 2**23}).encode(), converter)
+    single(json.dumps({**LONG, "agent_name": "x" * 2**22}).encode(), converter)
     for _ in range(40):
         assert decode(json.dumps({**AT, "duration": "61.5"}).encode(), models.Session, converter).duration == 61.5
         with pytest.raises(ResponseValidationError, match="duration"):
