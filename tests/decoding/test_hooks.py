@@ -81,8 +81,8 @@ class Box(Generic[T]):
 attrs.resolve_types(Box)  # cattrs 25 cannot, where its parameter is named
 
 
-def upper(text: str) -> str:
-    return text.upper()
+def upper(text: object) -> str:
+    return str(text).upper()
 
 
 @attrs.frozen
