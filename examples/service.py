@@ -267,9 +267,16 @@ async def serve(demo: bool, port: int) -> None:
             await runner.cleanup()
 
 
+def port(text: str) -> int:
+    """A port of TCP; argparse says what is wrong with another."""
+    if int(text) not in range(2**16):
+        raise ValueError(text)
+    return int(text)
+
+
 if __name__ == "__main__":
     parser = make_parser(__doc__)
-    parser.add_argument("--port", type=int, default=8080, help="0 takes a free one (%(default)s)")
+    parser.add_argument("--port", type=port, default=8080, help="0 takes a free one (%(default)s)")
     arguments = parser.parse_args()
     check_key(arguments.demo)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")

@@ -35,7 +35,7 @@ from ._export import WITH, check_extra, export
 from ._follow import follow
 from ._progress import shown
 from ._reports import DownloadReport, ExportReport, FollowReport, JobProgress
-from ._storage import DATE, TargetError, local_path, make_folder, remove_own
+from ._storage import DATE, TargetError, local_path, make_folder, remove_own, without_password
 from ._walk import by_field
 
 GRACE = 0.7
@@ -87,7 +87,7 @@ class Parser(argparse.ArgumentParser):
 def target(text: str) -> str:
     """A folder or an address; none that ends with the process."""
     if re.search("(?:^|::)memory://", text):
-        raise argparse.ArgumentTypeError(f"{text} is gone when the program ends: give another")
+        raise argparse.ArgumentTypeError(f"{without_password(text)} is gone when the program ends: give another")
     return text
 
 
@@ -151,7 +151,7 @@ def options_of_json(text: str) -> dict[str, Any]:
     """A JSON object."""
     try:
         found: object = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         found = None
     if not isinstance(found, dict):
         raise argparse.ArgumentTypeError("it is not a JSON object")
@@ -182,7 +182,8 @@ def _add_flags(command: Parser, name: str) -> None:
     place = "a folder, or an address that fsspec knows" if name == "export" else "a folder"
     place += ", or stdout" if name == "follow" else ""
     add("--to", type=target, required=name != "follow", metavar="TARGET", help=place)
-    add("--since", type=moment, metavar="DATE", help="a UTC day, or a time with its offset; rounded outward to days")
+    begin = "a UTC day, or a time with its offset" + ("" if name == "follow" else "; rounded outward to days")
+    add("--since", type=moment, metavar="DATE", help=begin)
     if name == "follow":
         add("--state", metavar="FILE", help="where to go on; by default in the folder of --to")
         add("--once", action="store_true", help="end when all sessions that are listed now are written")
@@ -276,7 +277,7 @@ class Command:
         except BrokenPipeError:
             return self.fail(1, "stdout was closed by its reader")
         except OSError as error:
-            place = f"{self.options.to}: " if self.options.to and error.filename is None else ""
+            place = f"{without_password(self.options.to)}: " if self.options.to and error.filename is None else ""
             return self.fail(1, f"stopped: {place}{error}; once that is mended the same command goes on")
         except SyllableError as error:
             return self.fail(1, f"stopped: {error}; the same command goes on")

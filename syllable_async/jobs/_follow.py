@@ -25,7 +25,7 @@ from ._problems import Problem, list_problems
 from ._reports import FollowReport, JobProgress, Progress
 from ._storage import LocalFolder, TargetError, local_path, make_folder, open_folder, remove_abandoned
 from ._threads import ended, in_thread
-from ._walk import Filters, PatientWalk, times
+from ._walk import CLOCKS_APART, Filters, PatientWalk, times
 
 OVERLAP = 14_400.0
 """Seconds that a session may appear late: it is listed when it ends, with the time of its beginning."""
@@ -61,6 +61,8 @@ class State:
             found.walked()
         except FileNotFoundError:
             return None
+        except IsADirectoryError:
+            raise TargetError(f"{path} is a folder, and no state of this program") from None
         except (msgspec.DecodeError, ValueError) as error:
             raise TargetError(f"{path} is no state of this program: {error}") from None
         return found
@@ -102,7 +104,8 @@ async def follow(
     Args:
         client: its retries are tried for `patience` seconds with `once`, and for ever without it.
         to: a folder of this machine, or a binary stream.
-        since: where to begin, an aware datetime; None: where the state says, and without a state now.
+        since: where to begin, an aware datetime, at most two days from now; None: where the state says, and without a
+            state now.
         state: the file that says where to go on; `_state.json` in the folder by default, none for a stream.
         once: end when all sessions that are listed now are written, for a job of cron's.
         interval: seconds between two polls.
@@ -119,9 +122,11 @@ async def follow(
         SyllableError: the API refuses the key or the filters.
         OSError: nothing can be written there.
     """
-    check_job(parallel=1, settle=interval, patience=patience)
+    check_job(parallel=1, interval=interval, patience=patience)
     if since is not None and (not isinstance(since, datetime) or since.utcoffset() is None):
         raise ValueError("since must be an aware datetime")
+    if since is not None and since > _now() + CLOCKS_APART:
+        raise ValueError(f"since lies in the future: {since.isoformat()}")
     filters = Filters.from_arguments(search, agent_name, include_test=include_test)
     path = None if state is None else local_path(state, "file")
     folder: LocalFolder | None = None

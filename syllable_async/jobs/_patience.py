@@ -84,12 +84,12 @@ class Patience:
         return min(first_failure, self._failing_since) + self._seconds - now
 
 
-def check_job(*, parallel: int, settle: float, patience: float) -> None:
+def check_job(*, parallel: int, **seconds: float) -> None:
     """Refuse numbers that cannot be."""
     if isinstance(parallel, bool) or not isinstance(parallel, int):
         raise TypeError(f"parallel must be an int, not {type(parallel).__name__}")
     if parallel < 1:
         raise ValueError(f"parallel must be at least 1, not {parallel}")
-    for name, seconds in (("settle", settle), ("patience", patience)):
-        if not 0 <= seconds <= MANY_YEARS:
-            raise ValueError(f"{name} must be a number of seconds, not {seconds}")
+    for name, value in seconds.items():
+        if not 0 <= value <= MANY_YEARS:
+            raise ValueError(f"{name} must be a number of seconds, not {value}")

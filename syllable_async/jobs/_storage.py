@@ -70,10 +70,12 @@ def open_storage(to: str | os.PathLike[str], options: Mapping[str, Any] | None =
     try:
         files, root = fsspec.core.url_to_fs(target, **(options or {}))
     except (ImportError, ValueError) as error:
-        raise TargetError(f"the address {target} cannot be used: {error}") from None
+        raise TargetError(f"the address {without_password(target)} cannot be used: {error}") from None
     if isinstance(files, LocalFileSystem):
+        if not target.startswith(("file://", "local://")):  # fsspec takes the `x` of `x::s3://…` for a path
+            raise TargetError(f"the address {without_password(target)} cannot be used: one of its protocols is unknown")
         return LocalFolder(Path(root))
-    return ObjectStore(files, root, target.rstrip("/"))
+    return ObjectStore(files, root, without_password(target).rstrip("/"))
 
 
 def open_folder(to: str | os.PathLike[str]) -> LocalFolder:
@@ -85,12 +87,20 @@ def local_path(path: str | os.PathLike[str], kind: str) -> Path:
     """A path of this machine.
 
     Raises:
-        TargetError: it is an address, or empty: a variable of the shell that is not set.
+        TargetError: it is an address, looks like one, or is empty: a variable of the shell that is not set.
     """
     target = os.fspath(path)
     if not target or "://" in target:
-        raise TargetError(f"{target or 'an empty path'} is no {kind} of this machine")
+        raise TargetError(f"{without_password(target) or 'an empty path'} is no {kind} of this machine")
+    if re.match("[A-Za-z][A-Za-z0-9+.-]+:/", target):  # what `Path` makes of an address, too
+        shown = without_password(target)
+        raise TargetError(f"{shown} is no {kind} of this machine: an address is text with two slashes")
     return Path(target)
+
+
+def without_password(target: str) -> str:
+    """A path or an address as messages and reports show it: without a password."""
+    return re.sub(r"(?<=:/)(/?[^/@:]*):[^/]*@", r"\1@", target)
 
 
 def make_folder(folder: Path) -> None:
@@ -214,6 +224,7 @@ class ObjectStore:
     files: Any
     root: str
     target: str
+    """The address, without a password."""
 
     def prepare(self) -> None:
         """Nothing: an object needs no folder, and a run that is killed leaves nothing behind."""

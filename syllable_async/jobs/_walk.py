@@ -59,7 +59,7 @@ class Filters:
         for name, value in given:
             if not isinstance(name, str) or not isinstance(value, str):
                 raise TypeError("search must map names of fields to text")
-            if not name or not value:
+            if not name.strip() or not value.strip():
                 raise ValueError(f"the filter {name}= is empty: give a field and its value")
         return cls(tuple(sorted(by_field(given).items())))
 

@@ -104,6 +104,7 @@ WRONG: dict[str, tuple[tuple[str, ...], str]] = {
     "with": (("export", "--to", "out", *WEEK, "--with", "summary,sumary"), "sumary is unknown"),
     "search": (("export", "--to", "out", *WEEK, "--search", "agent_name"), "agent_name is not FIELD=VALUE"),
     "no agent": (("export", "--to", "out", *WEEK, "--agent-name", ""), "the filter agent_name= is empty"),
+    "blank agent": (("follow", "--to", "out", "--agent-name", " "), "the filter agent_name= is empty"),
     "no value": (("follow", "--search", "title="), "the filter title= is empty"),
     "no field": (("follow", "--search", "=x"), "the filter = is empty"),
     "with nothing": (("export", "--to", "out", *WEEK, "--with", ""), "--with: it is empty: choose from summary"),
@@ -113,11 +114,21 @@ WRONG: dict[str, tuple[tuple[str, ...], str]] = {
     "test twice": (("follow", "--search", "is_test=false", "--include-test"), "is_test is filtered twice"),
     "options": (("export", "--to", "out", *WEEK, "--storage-options", "[1"), "it is not a JSON object"),
     "address": (("export", "--to", "nonsense://x", *WEEK), "nonsense://x cannot be used"),
+    "unknown chain": (("export", "--to", "x::s3://y", *WEEK), "x::s3://y cannot be used: one of its protocols"),
     "memory": (("export", "--to", "memory://x", *WEEK), "memory://x is gone when the program ends: give another"),
     "no folder": (("export", "--to", __file__, *WEEK), "is no folder"),
     "object": (("download", "--to", "s3://x/y", *WEEK), "is no folder of this machine"),
     "state": (("follow", "--to", "out", "--state", "s3://x/y"), "s3://x/y is no file of this machine"),
     "no state": (("follow", "--to", "out", "--state", ""), "an empty path is no file of this machine"),
+    "state is a folder": (("follow", "--to", "out", "--state", "/"), "/ is a folder, and no state"),
+    "interval": (("follow", "--to", "out", "--interval", "9999999d"), "interval must be a number of seconds"),
+    "follow from the future": (("follow", "--to", "out", "--since", "2999-01-01"), "since lies in the future"),
+    "one slash": (
+        ("export", "--to", "s3:/x/y", *WEEK),
+        "s3:/x/y is no folder of this machine: an address is",
+    ),
+    "one slash, download": (("download", "--to", "s3:/x/y", *WEEK), "an address is text with two slashes"),
+    "deep options": (("export", "--to", "out", *WEEK, "--storage-options", "[" * 10**5), "it is not a JSON object"),
     "field": (("export", "--to", "out", *WEEK, "--search", "agent_nam=x"), "HTTP 422"),
     "no target": (("export", *WEEK), "arguments are required: --to"),
 }
@@ -131,6 +142,15 @@ def test_wrong_use_is_told_in_one_line(run: Run, api: FakeSyllable, tmp_path: Pa
     assert problem in errors
     assert errors.count("\n") == 1
     assert ids(tmp_path / "out") == []
+
+
+@pytest.mark.parametrize("place", ["ftp://me:SECRET@127.0.0.1:1/x", "nonsense://me:SECRET@x", "x::ftp://me:SECRET@x/y"])
+@pytest.mark.parametrize("command", ["export", "download", "follow"])
+def test_a_password_in_an_address_is_shown_nowhere(run: Run, api: FakeSyllable, command: str, place: str) -> None:
+    status, output, errors = run(command, "--to", place, *(() if command == "follow" else WEEK), api=api)
+    assert status > 0
+    assert "me@" in errors or "me:" not in errors
+    assert "SECRET" not in errors + output
 
 
 @pytest.mark.parametrize("words", [("--search", "title=\udcff"), ("--search", "\udcff=x"), ("--agent-name", "\udcff")])

@@ -9,7 +9,7 @@ import attrs
 import pytest
 
 from syllable_async.jobs._day_file import VERSION, Record
-from syllable_async.jobs._storage import LocalFolder, open_storage
+from syllable_async.jobs._storage import LocalFolder, TargetError, open_storage, without_password
 
 RECORD = Record(
     origin="https://api.example", filters=(("agent_name", "x"),), with_=("summary",), day=date(2026, 1, 5),
@@ -51,6 +51,31 @@ def test_a_record_of_another_version_is_refused() -> None:
     newer = attrs.evolve(RECORD, version=VERSION + 1)
     with pytest.raises(ValueError, match=f"its record has version {VERSION + 1}"):
         Record.from_json(newer.to_json())
+
+
+@pytest.mark.parametrize(
+    ("address", "without"),
+    [
+        ("ftp://me:a@b:c@host:21/x", "ftp://me@host:21/x"),
+        ("sftp://me:@host/x", "sftp://me@host/x"),
+        ("ftp://:pw@host/x", "ftp://@host/x"),
+        ("simplecache::ftp://me:pw@host/x", "simplecache::ftp://me@host/x"),
+        ("ftp:/me:pw@host/x", "ftp:/me@host/x"),
+        *(
+            (same, same)
+            for same in ("s3://bucket/a:b@c", "ftp://me@host/x", "http://host:80/@", "/data/a:b@c", "a:b@c")
+        ),
+    ],
+)
+def test_an_address_is_shown_without_its_password(address: str, without: str) -> None:
+    assert without_password(address) == without
+
+
+def test_a_path_that_was_an_address_is_refused() -> None:
+    for place in (Path("s3://bucket/x"), "s3:/bucket/x", "file:/x"):
+        with pytest.raises(TargetError, match="an address is text with two slashes"):
+            open_storage(place)
+    assert open_storage(Path("2026/a:/x")) == LocalFolder(Path("2026/a:/x"))
 
 
 def test_a_file_address_is_a_folder(tmp_path: Path) -> None:
