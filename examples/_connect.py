@@ -46,6 +46,7 @@ def _on_exception(kind: type[BaseException], error: BaseException, trace: Traceb
 # As soon as a program imports this module, and before it imports anything that takes long or may be missing.
 if Path(sys.argv[0]).resolve().parent == Path(__file__).resolve().parent and not multiprocessing.parent_process():
     sys.excepthook = _on_exception
+    os.umask(0o077)  # patients' data is for this user alone
     for _number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(_number, _on_signal)
 

@@ -217,6 +217,9 @@ def test_a_signal_ends_a_service_with_one_line(number: signal.Signals, tmp_path:
             assert process.returncode == 128 + number, errors
             assert "Traceback" not in errors
             assert re.search(rf"^Ended by {number.name}\..*\n\Z", errors, re.MULTILINE)
+    written = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert len(written) > 1
+    assert {path.stat().st_mode & 0o077 for path in written} == {0}
 
 
 @pytest.mark.parametrize(
