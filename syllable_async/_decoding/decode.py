@@ -92,6 +92,8 @@ def decode(body: bytes, cls: type[T], converter: Converter | None = None) -> T:
 
     A body that does not fit is read once more, leniently: text of a number, `3.0` for an int, `1` for a bool, dates and
     times in other forms. Then `ResponseDriftWarning` is given, once per type and path.
+    Times finer than a microsecond are cut. After 4 MiB of a type without one, one response in 32 is searched for them,
+    until one is found.
 
     Args:
         body: JSON, UTF-8.
