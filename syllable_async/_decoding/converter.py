@@ -10,7 +10,7 @@ import dataclasses
 import re
 import typing
 from collections import Counter, OrderedDict, defaultdict, deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from enum import Enum
@@ -205,7 +205,7 @@ def _is_read_alike(cl: Any) -> bool:
         return False
     try:
         native_decoder(cl)
-    except TypeError:  # a union of classes, or an enum of text and numbers
+    except (TypeError, NotImplementedError):  # a union of classes, an enum of text and numbers, `takes_self`
         return False
     return True
 
@@ -214,11 +214,19 @@ def _is_for_cattrs(part: Any) -> bool:
     origin: Any = get_origin(part) or part
     if not isinstance(origin, type):
         return False
-    if attrs.has(origin):  # msgspec calls no converter of a field, and takes `init=False` fields from the response
-        return any(field.converter is not None or not field.init for field in attrs.fields(origin))
+    if attrs.has(origin):
+        converts = any(field.converter is not None for field in attrs.fields(origin))
+        return converts or _has_own_init(origin, attrs.fields(origin))
     if dataclasses.is_dataclass(origin):
-        return any(not field.init for field in dataclasses.fields(origin))
+        return _has_own_init(origin, dataclasses.fields(origin))
     return issubclass(origin, OF_CATTRS)
+
+
+def _has_own_init(cl: Any, fields: Iterable[Any]) -> bool:
+    """Whether `__init__` is no generated one that takes every field: msgspec calls none, and sets the fields itself."""
+    code = getattr(cl.__init__, "__code__", None)
+    generated = code is None or code.co_filename.startswith("<")
+    return not generated or not all(field.init for field in fields)
 
 
 def _structure_strictly(value: Any, cl: Any) -> Any:

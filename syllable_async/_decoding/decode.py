@@ -257,7 +257,7 @@ class _Reader:
         self.name: str = getattr(cls, "__name__", str(cls))
         self.converter = cast("HookAwareConverter | None", converter)
         self.is_native = self.converter is None or self.converter.is_native(cls)
-        """Whether no user's hook is in the way."""
+        """Whether msgspec reads it: no user's hook is in the way."""
         self.load = native_decoder(cls) if self.converter is None else self.converter.get_loads_hook(cls)
         self._failure = decode_failure
         if self.converter is not None:

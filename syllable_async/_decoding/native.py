@@ -42,6 +42,7 @@ def describe(error: BaseException) -> str:
     """What msgspec says, without the values that it names; of a hook's or a validator's error only the class."""
     if not isinstance(error, msgspec.MsgspecError):
         return type(error).__name__
-    if error.__cause__ is not None:  # msgspec repeats the words of a validator or of `__post_init__`
-        return type(error.__cause__).__name__ + str(error).removeprefix(str(error.__cause__))
+    if error.__cause__ is not None:  # msgspec repeats the words of a validator or of `__post_init__`, and adds the path
+        said, words = str(error), str(error.__cause__)
+        return type(error.__cause__).__name__ + (said.removeprefix(words) if said.startswith(words) else "")
     return _VALUE.sub("", str(error))

@@ -46,8 +46,8 @@ NAMES = re.compile(
 """The files of all jobs, as their parts are called."""
 _in_work = set[Path]()
 """The parts that this process writes."""
-_putting = threading.Lock()
-"""Held while this process puts an object: some file systems of fsspec's show one that is not whole yet."""
+_locks = dict[str, threading.Lock]()
+"""One for each address, held while this process puts an object there."""
 
 
 def part_name(name: str) -> str:
@@ -99,8 +99,8 @@ def local_path(path: str | os.PathLike[str], kind: str) -> Path:
 
 
 def without_password(target: str) -> str:
-    """A path or an address as messages and reports show it: without a password."""
-    return re.sub(r"(?<=:/)(/?[^/@:]*):[^/]*@", r"\1@", target)
+    """A path or an address as messages and reports show it: without a password, also one with slashes in it."""
+    return re.sub(r"(?<=:/)(/?[^/@:]*):(?!:|\d+/).*@", r"\1@", target)
 
 
 def make_folder(folder: Path) -> None:
@@ -261,8 +261,11 @@ class ObjectStore:
             self.files.rm_file(self._path(name))
 
     def exclusively(self) -> AbstractContextManager[object]:
-        """One at a time in this process. Object stores have no lock; another process may put its object meanwhile."""
-        return _putting
+        """A lock of this process alone: object stores have none, and another process may put its object meanwhile.
+
+        Some file systems of fsspec's show an object that is not whole yet.
+        """
+        return _locks.setdefault(self.target, threading.Lock())
 
     def address(self, name: str) -> str:
         """See `LocalFolder`."""

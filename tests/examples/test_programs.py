@@ -120,6 +120,7 @@ def test_without_a_key_it_invents_nothing(program: str, empty: Path, capsys: pyt
         ("follow_sessions.py", "--interval 0", "--interval must"),
         ("follow_sessions.py", "--interval nan", "--interval must"),
         ("follow_sessions.py", "--workers 0", "--workers must"),
+        ("service.py", "--port 99999", "argument --port: invalid port value: '99999'"),
     ],
 )
 def test_wrong_arguments_are_told(

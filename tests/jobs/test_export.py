@@ -10,7 +10,7 @@ import shutil
 import stat
 import threading
 from collections.abc import AsyncIterator
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, date, datetime, timedelta
 from itertools import count
 from pathlib import Path
@@ -21,7 +21,6 @@ import pytest_asyncio
 
 from syllable_async import AsyncSyllableClient, AuthenticationError, HTTPValidationError, RetryPolicy, jobs
 from syllable_async.jobs import ExportReport, JobProgress, TargetError, _export, _schema
-from syllable_async.jobs import _storage as storage
 from syllable_async.jobs._day_file import DayFiles
 from syllable_async.jobs._days import bounds
 from syllable_async.jobs._storage import LocalFolder, ObjectStore, remove_abandoned, remove_own
@@ -494,12 +493,14 @@ async def test_days_that_are_put_at_once_do_not_see_each_other_half_written(
 
     files: Any = memory.MemoryFileSystem  # pyright: ignore[reportUnknownMemberType]
     names, tail, put = ObjectStore.names, ObjectStore.tail, files.put_file
-    begun, looked = threading.Event(), threading.Event()
-    calls = count(1)
+    exclusively = ObjectStore.exclusively
+    begun, both, looked = threading.Event(), threading.Event(), threading.Event()
+    calls, turns = count(1), count(1)
 
     def in_two_steps(self: Any, lpath: str, rpath: str, **options: Any) -> None:
         self.pipe_file(rpath, b"")
         begun.set()
+        both.wait(10)
         looked.wait(10 if side_by_side else 0.05)
         put(self, lpath, rpath, **options)
 
@@ -507,6 +508,11 @@ async def test_days_that_are_put_at_once_do_not_see_each_other_half_written(
         if next(calls) == 3:  # the first is that of the run, then each day has one
             begun.wait(10)
         return names(self)
+
+    def enter(self: ObjectStore) -> AbstractContextManager[object]:
+        if next(turns) == 2:
+            both.set()
+        return nullcontext() if side_by_side else exclusively(self)  # the naive version, and ours
 
     def read(self: ObjectStore, name: str, size: int) -> bytes:
         found = tail(self, name, size)
@@ -516,8 +522,7 @@ async def test_days_that_are_put_at_once_do_not_see_each_other_half_written(
     monkeypatch.setattr(files, "put_file", in_two_steps)
     monkeypatch.setattr(ObjectStore, "names", look)
     monkeypatch.setattr(ObjectStore, "tail", read)
-    if side_by_side:  # the naive version
-        monkeypatch.setattr(storage, "_putting", nullcontext())
+    monkeypatch.setattr(ObjectStore, "exclusively", enter)
     exporting = jobs.export(small, **SPAN, to=f"memory://half/written/{side_by_side}")
     if side_by_side:
         with pytest.raises(TargetError, match="Parquet file size is 0 bytes"):

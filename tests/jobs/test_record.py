@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from typing import Any
+from unittest.mock import Mock
 
 import attrs
 import pytest
@@ -61,6 +63,8 @@ def test_a_record_of_another_version_is_refused() -> None:
         ("ftp://:pw@host/x", "ftp://@host/x"),
         ("simplecache::ftp://me:pw@host/x", "simplecache::ftp://me@host/x"),
         ("ftp:/me:pw@host/x", "ftp:/me@host/x"),
+        ("ftp://me:p/w@host/x", "ftp://me@host/x"),
+        ("zip://*.csv::ftp://me:pw@host/x", "zip://*.csv::ftp://me@host/x"),
         *(
             (same, same)
             for same in ("s3://bucket/a:b@c", "ftp://me@host/x", "http://host:80/@", "/data/a:b@c", "a:b@c")
@@ -69,6 +73,18 @@ def test_a_record_of_another_version_is_refused() -> None:
 )
 def test_an_address_is_shown_without_its_password(address: str, without: str) -> None:
     assert without_password(address) == without
+
+
+def test_an_address_of_a_day_has_no_password(monkeypatch: pytest.MonkeyPatch) -> None:
+    from fsspec import core, filesystem  # type: ignore[import-untyped]
+
+    files: Any = filesystem("memory")  # pyright: ignore[reportUnknownVariableType]
+    monkeypatch.setattr(core, "url_to_fs", Mock(return_value=(files, "/nowhere")))
+    store = open_storage("ftp://me:pw@host/x/")
+    assert store.address("sessions-2026-01-05.parquet") == "ftp://me@host/x/sessions-2026-01-05.parquet"
+    monkeypatch.setattr(files, "ls", Mock(side_effect=RuntimeError("lost")))
+    with pytest.raises(OSError, match=r"^ftp://me@host/x: RuntimeError: lost$"):
+        store.names()
 
 
 def test_a_path_that_was_an_address_is_refused() -> None:
